@@ -1,0 +1,314 @@
+"""What a verifier returns: frozen results that can be printed, drawn, stored and re-run.
+
+Measuring, judging and drawing are three things. A verifier measures; `judge` below is the only place where numbers
+become an `Outcome`; `BoundCheck.plot` draws.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from scatter_theory.constants import Constant, Provenance
+
+
+class Outcome(Enum):
+    """The five verdicts; the value is the sentence that explains it."""
+
+    HOLDS = "every measured value stays below the proven bound, within rounding"
+    VIOLATED = "a measured value exceeds the bound by more than all errors: the claim is false as stated"
+    INCONCLUSIVE = "the measurement cannot decide: errors or unproven constants are too large, or there was no data"
+    VACUOUS = "the bound is above a trivial limit everywhere, so that holding says nothing"
+    INAPPLICABLE = "a hypothesis of the theorem fails, so that it makes no statement here"
+
+    @property
+    def symbol(self) -> str:
+        """One character that shows the outcome without colour."""
+        return {"HOLDS": "✓", "VIOLATED": "✗", "INCONCLUSIVE": "?", "VACUOUS": "○", "INAPPLICABLE": "–"}[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A condition of a theorem, whether it is satisfied here, and the value that decided it."""
+
+    text: str
+    satisfied: bool
+    value: float | str | None = None
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f" ({self.value if isinstance(self.value, str) else f'{self.value:.6g}'})"
+        return f"[{'x' if self.satisfied else ' '}] {self.text}{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTerm:
+    """One item of the error budget, in the unit of the measured values, shape ``(n_points,)`` or a number.
+
+    ``rounding`` terms widen the bound; ``discretisation`` terms say how far the measured value may lie from the
+    quantity of which the theorem speaks, on either side.
+    """
+
+    name: str
+    value: np.ndarray | float
+    kind: str = "rounding"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("rounding", "discretisation"):
+            raise ValueError(f"`ErrorTerm(kind=...)`: got {self.kind!r}, expected 'rounding' or 'discretisation'.")
+
+
+@dataclass(frozen=True)
+class BoundCheck:
+    """A measured worst case beside its bound.
+
+    Parameters
+    ----------
+    claim : str
+        Key of the theorem in ``scatter_theory.theory.THEOREMS``.
+    outcome : Outcome
+        The verdict; made by `judge`, never by hand.
+    x, x_label : (n_points,) array, str
+        Sweep variable (shift, layer, pair, ...).
+    measured, bound : (n_points,) arrays
+        Worst measured value and the bound at each point, in the same unit.
+    series : tuple of str
+        Name of the curve to which each point belongs, e.g. ``"layer 1"``; length ``n_points``.
+    constants : mapping of str to Constant
+        Every constant in the bound, with its origin.
+    hypotheses : tuple of Hypothesis
+        The conditions of the theorem and whether they hold here.
+    budget : tuple of ErrorTerm
+        Itemised errors.
+    search : mapping of str to float
+        Largest ratio measured / bound found by each mode of search (``"given"``, ``"random"``, ``"structured"``,
+        ``"ascent"``).
+    witness : mapping
+        What reproduces the worst ratio: signals as arrays, shift, layer, mode, seed.
+    extra : mapping of str to (n_points,) arrays
+        Further columns: sharper bounds, a posteriori values, trends.
+    notes : tuple of str
+        Sentences for the reader.
+    """
+
+    claim: str
+    outcome: Outcome
+    x: np.ndarray
+    x_label: str
+    measured: np.ndarray
+    bound: np.ndarray
+    series: tuple[str, ...]
+    constants: Mapping[str, Constant]
+    hypotheses: tuple[Hypothesis, ...]
+    budget: tuple[ErrorTerm, ...]
+    provenance: Provenance
+    search: Mapping[str, float] = field(default_factory=dict)
+    witness: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """``measured / bound`` per point; 0 / 0 counts as 0, and a positive value over 0 as infinite."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.measured / self.bound
+        return np.where((self.measured == 0) & (self.bound == 0), 0.0, ratio)
+
+    @property
+    def worst(self) -> float:
+        """Largest ratio over all points; NaN if any measured value is NaN or there is no point."""
+        return float(np.max(self.ratio)) if self.ratio.size else math.nan
+
+    @property
+    def holds(self) -> bool:
+        """True only for the outcome HOLDS."""
+        return self.outcome is Outcome.HOLDS
+
+    def __bool__(self) -> bool:
+        raise TypeError("The truth of a check is ambiguous (five outcomes). Use `check.holds` or `check.outcome`.")
+
+    def __str__(self) -> str:
+        from scatter_theory import render
+
+        return render.check_text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from scatter_theory import render
+
+        return render.check_html(self)
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw measured points against the bound; returns the display object with its artists."""
+        from scatter_theory import plot
+
+        return plot.BoundDisplay.from_check(self).plot(ax=ax, **style)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary of numbers, strings and lists; witness signals are stored as nested lists."""
+        return {
+            "claim": self.claim,
+            "outcome": self.outcome.name,
+            "worst_ratio": _plain(self.worst),
+            "x_label": self.x_label,
+            "points": [
+                {"series": s, "x": _plain(x), "measured": _plain(m), "bound": _plain(b), "ratio": _plain(r)}
+                for s, x, m, b, r in zip(
+                    self.series, self.x, self.measured, self.bound, self.ratio, strict=True
+                )
+            ],
+            "extra": {k: _plain(v) for k, v in self.extra.items()},
+            "constants": {k: _plain(c.to_dict()) for k, c in self.constants.items()},
+            "hypotheses": [{"text": h.text, "satisfied": h.satisfied, "value": _plain(h.value)} for h in self.hypotheses],
+            "budget": [{"name": e.name, "kind": e.kind, "value": _plain(e.value)} for e in self.budget],
+            "search": {k: _plain(v) for k, v in self.search.items()},
+            "witness": {k: _plain(v) for k, v in self.witness.items()},
+            "notes": list(self.notes),
+            "provenance": self.provenance.to_dict(),
+        }
+
+    def to_json(self, path: str | FilePath | None = None) -> str:
+        """JSON text of `to_dict` (non-finite numbers as strings), also written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            FilePath(path).write_text(text, encoding="utf-8")
+        return text
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Several checks under one roof: an ordered mapping from name to check."""
+
+    checks: Mapping[str, BoundCheck]
+    title: str = "scatter_theory"
+
+    def __getitem__(self, name: str) -> BoundCheck:
+        return self.checks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.checks)
+
+    def __len__(self) -> int:
+        return len(self.checks)
+
+    def __bool__(self) -> bool:
+        raise TypeError("The truth of a verdict is ambiguous. Use `verdict.violated` or `verdict.count(outcome)`.")
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """Names of the checks that are VIOLATED."""
+        return tuple(name for name, check in self.checks.items() if check.outcome is Outcome.VIOLATED)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if something holds and nothing is violated, 1 if something is violated, 3 if nothing could be decided."""
+        if self.violated:
+            return 1
+        return 0 if self.count(Outcome.HOLDS) else 3
+
+    def count(self, outcome: Outcome) -> int:
+        """Number of checks with this outcome."""
+        return sum(check.outcome is outcome for check in self.checks.values())
+
+    def __str__(self) -> str:
+        from scatter_theory import render
+
+        return render.verdict_text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from scatter_theory import render
+
+        return render.verdict_html(self)
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Overview of the worst ratio of every check; returns the display object."""
+        from scatter_theory import plot
+
+        return plot.RatioDisplay.from_verdict(self).plot(ax=ax, **style)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary of all checks."""
+        return {"title": self.title, "checks": {name: check.to_dict() for name, check in self.checks.items()}}
+
+    def to_json(self, path: str | FilePath | None = None) -> str:
+        """JSON text of `to_dict`, also written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            FilePath(path).write_text(text, encoding="utf-8")
+        return text
+
+    def to_html(self, path: str | FilePath) -> FilePath:
+        """Write one self-contained HTML page with tables and figures; returns its path."""
+        from scatter_theory import render
+
+        path = FilePath(path)
+        path.write_text(render.verdict_page(self), encoding="utf-8")
+        return path
+
+
+def judge(check: BoundCheck, *, cap: np.ndarray | float | None = None) -> BoundCheck:
+    r"""Fill in the outcome of a check; every other field is taken as it is.
+
+    With m the measured values, b the bound, r the sum of the rounding terms and e the sum of the discretisation terms
+    of the budget, in this order:
+
+    1. a hypothesis that is not satisfied: INAPPLICABLE;
+    2. no point: INCONCLUSIVE;
+    3. ``m - e > b + r`` at some point: VIOLATED if every constant may prove something, else INCONCLUSIVE;
+    4. a value that is not finite: INCONCLUSIVE;
+    5. a constant that may not prove anything (estimated, fitted, declared): INCONCLUSIVE;
+    6. ``m + e > b + r`` at some point: INCONCLUSIVE;
+    7. the bound reaches the trivial limit `cap` at every point: VACUOUS; otherwise HOLDS.
+
+    A declared constant that is exceeded is VIOLATED: the counterexample needs no proof.
+    """
+    return replace(check, outcome=_outcome(check, cap))
+
+
+def _outcome(check: BoundCheck, cap: np.ndarray | float | None) -> Outcome:
+    if any(not h.satisfied for h in check.hypotheses):
+        return Outcome.INAPPLICABLE
+    if check.measured.size == 0:
+        return Outcome.INCONCLUSIVE
+    rounding = sum((np.asarray(e.value, dtype=float) for e in check.budget if e.kind == "rounding"), np.zeros(()))
+    error = sum((np.asarray(e.value, dtype=float) for e in check.budget if e.kind == "discretisation"), np.zeros(()))
+    with np.errstate(invalid="ignore"):
+        above = bool(np.any(check.measured - error > check.bound + rounding))
+    if above:
+        refutable = all(c.proves or c.kind == "declared" for c in check.constants.values())
+        return Outcome.VIOLATED if refutable else Outcome.INCONCLUSIVE
+    if not (np.all(np.isfinite(check.measured)) and np.all(np.isfinite(rounding)) and np.all(np.isfinite(error))):
+        return Outcome.INCONCLUSIVE
+    if not all(c.proves for c in check.constants.values()):
+        return Outcome.INCONCLUSIVE
+    if np.any(check.measured + error > check.bound + rounding) or np.any(np.isnan(check.bound)):
+        return Outcome.INCONCLUSIVE
+    if cap is not None and np.all(check.bound >= np.asarray(cap, dtype=float)):
+        return Outcome.VACUOUS
+    return Outcome.HOLDS
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able copy: arrays to lists, complex numbers to pairs, non-finite floats to strings."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, complex):
+        return {"re": _plain(value.real), "im": _plain(value.imag)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
