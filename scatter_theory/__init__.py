@@ -1,9 +1,64 @@
 """Deep frame-based feature extractors, with their bounds measured against the proven ones."""
 
-from scatter_theory import frames
-from scatter_theory.constants import Constant
-from scatter_theory.grid import Grid
-
 __version__ = "0.1.0"
 
-__all__ = ["Constant", "Grid", "frames"]
+from scatter_theory import frames
+from scatter_theory.constants import Constant
+from scatter_theory.features import Features
+from scatter_theory.grid import Grid
+from scatter_theory.network import FeatureExtractor, Layer
+from scatter_theory.nonlinearities import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    Modulus,
+    Nonlinearity,
+    PhaseReLU,
+    Pointwise,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    SoftThreshold,
+    Tanh,
+)
+from scatter_theory.paths import AllPaths, EnergyThreshold, FixedPaths, FrequencyDecreasing, MaximumCount, Path
+from scatter_theory.poolings import Average, Max, NoPooling, Pool, Pooling, Subsample
+from scatter_theory.results import BoundCheck, Outcome, Verdict
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "AllPaths",
+    "Average",
+    "BoundCheck",
+    "Constant",
+    "EnergyThreshold",
+    "FeatureExtractor",
+    "Features",
+    "FixedPaths",
+    "FrequencyDecreasing",
+    "Grid",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "Max",
+    "MaximumCount",
+    "Modulus",
+    "NoPooling",
+    "Nonlinearity",
+    "Outcome",
+    "Path",
+    "PhaseReLU",
+    "Pointwise",
+    "Pool",
+    "Pooling",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "SoftThreshold",
+    "Subsample",
+    "Tanh",
+    "Verdict",
+    "frames",
+]

@@ -1,0 +1,158 @@
+"""What an extractor returns: features by layer and path, with their norms and energies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from scatter_theory.grid import Grid
+from scatter_theory.paths import Path
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFeatures:
+    """Features ``(U[q] f) * chi_n`` of one layer.
+
+    Parameters
+    ----------
+    n : int
+        Layer; 0 is the input layer.
+    paths : tuple of Path
+        Paths of length n, in lexicographic order.
+    scales : tuple of tuple of float
+        Scales of the atoms along each path.
+    values : (*batch, n_paths, *grid.shape) tensor
+        The features.
+    grid : Grid
+        The grid of this layer.
+    """
+
+    n: int
+    paths: tuple[Path, ...]
+    scales: tuple[tuple[float, ...], ...]
+    values: Tensor
+    grid: Grid
+
+    def energy(self) -> Tensor:
+        """Energy of every path, ``(*batch, n_paths)``, float64."""
+        return self.grid.energy(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    r"""Features of all layers.
+
+    The norm is :math:`|||\Phi(f)|||^2 = \sum_n \sum_q \|(U[q]f) * \chi_n\|^2`.
+
+    Parameters
+    ----------
+    layers : tuple of LayerFeatures
+        Layers 0..N.
+    remainder : tuple of (*batch,) tensors
+        :math:`W_n = \sum_{|q| = n} \|U[q] f\|^2` for n = 0..N; ``W_0 = ||f||^2``. Only expanded paths count.
+    pruned : (*batch,) tensor
+        Energy :math:`\sum \|U[q]f * g_\lambda\|^2` of the candidates that the path rule dropped.
+    """
+
+    layers: tuple[LayerFeatures, ...]
+    remainder: tuple[Tensor, ...]
+    pruned: Tensor
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths, layer by layer."""
+        return tuple(path for layer in self.layers for path in layer.paths)
+
+    @property
+    def residual_energy(self) -> Tensor:
+        r"""Energy that left the last expanded layer without being emitted, ``W_N - |||Phi^N(f)|||^2``, ``(*batch,)``."""
+        return self.remainder[-1] - self.layers[-1].energy().sum(-1)
+
+    def __iter__(self) -> Iterator[LayerFeatures]:
+        return iter(self.layers)
+
+    def energy(self, by: Literal["layer", "path"] | None = None) -> Tensor:
+        """Energy: total ``(*batch,)``, by layer ``(*batch, N + 1)`` or by path ``(*batch, n_paths)``; float64."""
+        if by == "path":
+            return torch.cat([layer.energy() for layer in self.layers], -1)
+        if by not in (None, "layer"):
+            raise ValueError(f"`Features.energy(by=...)`: got {by!r}, expected None, 'layer' or 'path'.")
+        layers = torch.stack([layer.energy().sum(-1) for layer in self.layers], -1)
+        return layers if by == "layer" else layers.sum(-1)
+
+    def norm(self, by: Literal["layer", "path"] | None = None) -> Tensor:
+        """Square root of `energy`."""
+        return self.energy(by).sqrt()
+
+    def minus(self, other: Features) -> Features:
+        """Difference, path by path.
+
+        Raises
+        ------
+        ValueError
+            If the path sets differ: their distance would compare different features.
+        """
+        if self.paths != other.paths:
+            raise ValueError(
+                "`Features`: the two path sets differ, so that their distance is not that of one extractor. Freeze the "
+                "paths with `FixedPaths(features.paths)`."
+            )
+        layers = tuple(
+            LayerFeatures(a.n, a.paths, a.scales, a.values - b.values, a.grid)
+            for a, b in zip(self.layers, other.layers, strict=True)
+        )
+        nothing = torch.zeros_like(self.pruned)
+        return Features(layers, tuple(nothing for _ in self.remainder), nothing)
+
+    def distance(self, other: Features, by: Literal["layer", "path"] | None = None) -> Tensor:
+        """Norm of the difference: total ``(*batch,)``, by layer or by path."""
+        return self.minus(other).norm(by)
+
+    def select(
+        self, n: int | None = None, path: Path | tuple[int, ...] | None = None, scale: float | None = None
+    ) -> Features:
+        """Features of one layer, of one path, or of the paths whose last atom has a given scale.
+
+        Raises
+        ------
+        KeyError
+            If nothing matches.
+        """
+        layers = []
+        for layer in self.layers:
+            keep = [
+                i
+                for i, q in enumerate(layer.paths)
+                if (n is None or layer.n == n)
+                and (path is None or q == tuple(path))
+                and (scale is None or (len(q) > 0 and abs(layer.scales[i][-1] - scale) < 1e-9))
+            ]
+            if keep:
+                index = torch.tensor(keep, device=layer.values.device)
+                axis = layer.values.ndim - layer.grid.ndim - 1
+                layers.append(
+                    LayerFeatures(
+                        layer.n,
+                        tuple(layer.paths[i] for i in keep),
+                        tuple(layer.scales[i] for i in keep),
+                        layer.values.index_select(axis, index),
+                        layer.grid,
+                    )
+                )
+        if not layers:
+            raise KeyError(f"no features with n={n}, path={path}, scale={scale}; layers 0..{self.layers[-1].n} exist")
+        return Features(tuple(layers), self.remainder, self.pruned)
+
+    def flatten(self) -> Tensor:
+        """All features as one vector per signal, ``(*batch, n_features)``, layer by layer, path by path."""
+        parts = [layer.values.flatten(layer.values.ndim - layer.grid.ndim - 1) for layer in self.layers]
+        return torch.cat(parts, -1)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(str(len(layer.paths)) for layer in self.layers)
+        batch = tuple(self.pruned.shape)
+        return f"Features(batch {batch}, paths per layer: {counts}, grid {self.layers[-1].grid.shape})"

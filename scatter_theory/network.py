@@ -1,0 +1,570 @@
+r"""Layers and the feature extractor: the readable core.
+
+Layer n has a frame with output atom :math:`\chi_{n-1}` and propagating atoms :math:`g_\lambda`, a non-linearity M and a
+pooling P with factor S,
+
+.. math:: U_n[\lambda] u = S^{d/2} \, P(M(u * g_\lambda))(S \cdot), \qquad
+          \Phi^n(f) = \{ (U[q] f) * \chi_n : |q| = n \} .
+
+The output atom of layer n's features belongs to the frame of layer n + 1; the last one to `final`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scatter_theory.constants import Constant
+from scatter_theory.features import Features, LayerFeatures
+from scatter_theory.frames import Bank, Frame
+from scatter_theory.grid import Grid
+from scatter_theory.nonlinearities import Modulus, Nonlinearity
+from scatter_theory.paths import AllPaths, EnergyRule, FixedPaths, Path, PathRule, StructuralRule
+from scatter_theory.poolings import NoPooling, Pooling, Sampling, check_sampling
+
+#: Bytes of one block of propagated maps during extraction.
+BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: a frame, a non-linearity and a pooling.
+
+    Parameters
+    ----------
+    frame : Frame
+        Atoms; its output atom emits the features of the layer's *input*.
+    nonlinearity : Nonlinearity
+    pooling : Pooling
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an instance of its class.
+    """
+
+    frame: Frame
+    nonlinearity: Nonlinearity = Modulus()
+    pooling: Pooling = NoPooling()
+
+    def __post_init__(self) -> None:
+        for name, base in (("frame", Frame), ("nonlinearity", Nonlinearity), ("pooling", Pooling)):
+            value = getattr(self, name)
+            if not isinstance(value, base):
+                raise TypeError(
+                    f"`Layer({name}=...)`: got {value!r} of type {type(value).__name__}, expected a {base.__name__} "
+                    f"instance{' (did you forget the parentheses?)' if isinstance(value, type) else ''}."
+                )
+
+    def normalised(self, sampling: Sampling = "dilate") -> Layer:
+        """The layer with its frame scaled so that it is admissible; positive scaling of all atoms alike."""
+        return Layer(self.frame.normalised(self.nonlinearity, self.pooling, sampling), self.nonlinearity, self.pooling)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node of the network: the propagated maps U[q]f ``(*batch, *shape)`` and what they emit."""
+
+    path: Path
+    U: Tensor
+    S: Tensor
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Several nodes of one layer: U and S of shape ``(batch, n_paths, *shape)``."""
+
+    paths: tuple[Path, ...]
+    U: Tensor
+    S: Tensor
+    pruned: Tensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted size of an extraction, known before it runs."""
+
+    paths: tuple[int, ...]
+    coefficients: int
+    feature_bytes: int
+    working_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{sum(self.paths)} paths ({' + '.join(map(str, self.paths))}), {self.coefficients} coefficients per signal, "
+            f"{self.feature_bytes / 2**20:.1f} MiB of features and about {self.working_bytes / 2**20:.1f} MiB to work"
+        )
+
+
+class FeatureExtractor(nn.Module):
+    r"""Deep feature extractor; every layer may differ in everything.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        N >= 1 layers; features of layers 0..N are returned.
+    grid : Grid
+        Grid of the input signals.
+    final : Frame, optional
+        Frame whose output atom emits the features of the last layer. Default: the frame of the last layer.
+    paths : PathRule
+        Which paths are expanded; default: all.
+    sampling : {"dilate", "decimate"}
+        ``"dilate"``: pooling relabels the grid, which is the exact continuous theory on the torus (physical norm).
+        ``"decimate"``: pooling keeps every S-th sample, the discrete theory (counting norm up to the constant cell
+        volume).
+    complex_input : bool
+        Whether signals may be complex. With real signals (the default) frames with ``sided="auto"`` use half banks
+        where that is exact, and complex signals are refused.
+    dtype : torch.dtype
+        ``torch.float64`` (default) or ``torch.float32``: precision of the atoms and of the computation.
+    max_bytes : int
+        Refuse networks whose features of a single signal would need more memory than this.
+
+    Raises
+    ------
+    ValueError
+        If a half bank is demanded where maps are complex, if pooling does not fit the sampling mode or the grid, or if
+        the features of one signal would exceed `max_bytes`.
+
+    Examples
+    --------
+    >>> import torch, scatter_theory as st
+    >>> layer = st.Layer(st.frames.Wavelets(J=3), st.Modulus(), st.Subsample(2))
+    >>> phi = st.FeatureExtractor([layer, layer], st.Grid.line(64))
+    >>> phi(torch.ones(64, dtype=torch.float64))
+    Features(batch (), paths per layer: 1, 3, 12, grid (64,))
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        grid: Grid,
+        *,
+        final: Frame | None = None,
+        paths: PathRule = AllPaths(),  # noqa: B008 - frozen
+        sampling: Sampling = "dilate",
+        complex_input: bool = False,
+        dtype: torch.dtype = torch.float64,
+        max_bytes: int = 4 * 2**30,
+    ) -> None:
+        super().__init__()
+        _check_arguments(layers, grid, final, paths, sampling, dtype)
+        self.layers = tuple(layers)
+        self.final = final if final is not None else self.layers[-1].frame
+        self.path_rule = paths
+        self.sampling: Sampling = sampling
+        self.complex_input = complex_input
+        grids, real, banks = [grid], [not complex_input], []
+        for n, layer in enumerate(self.layers):
+            layer.pooling.lipschitz(grids[n], sampling)
+            bank = _bank(layer.frame, layer.nonlinearity, grids[n], grid, real[n], f"layers[{n}]")
+            banks.append(bank)
+            grids.append(layer.pooling.grid(grids[n], sampling))
+            real.append(
+                layer.nonlinearity.conjugation == "A" or layer.pooling.real_output or (real[n] and bank.kind == "real")
+            )
+        banks.append(_bank(self.final, Modulus(), grids[-1], grid, real[-1], "final"))
+        #: Grids of layers 0..N.
+        self.grids: tuple[Grid, ...] = tuple(grids)
+        #: Whether the maps of layers 0..N are real for every real signal.
+        self.real: tuple[bool, ...] = tuple(real)
+        #: Banks of layers 1..N and the final one (float64); only the output atom of the last is used.
+        self.banks: tuple[Bank, ...] = tuple(banks)
+        for n, bank in enumerate(banks):
+            self.register_buffer(f"_output_{n}", _storable(bank.output, dtype), persistent=False)
+            if n < len(self.layers):
+                self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype), persistent=False)
+        self._real_output = tuple(_hermitian(bank) for bank in banks)
+        self._tree = self._structural_tree(max_bytes) if isinstance(paths, StructuralRule) else None
+
+    # ------------------------------------------------------------------ description
+
+    @property
+    def depth(self) -> int:
+        """Number N of layers."""
+        return len(self.layers)
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the input signals."""
+        return self.grids[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the computation."""
+        return self._output_0.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the atoms."""
+        return self._output_0.device
+
+    def pooling_product(self, n: int) -> float:
+        """``S_1 ... S_n``; 1 for n = 0."""
+        return math.prod(float(layer.pooling.factor) for layer in self.layers[:n])
+
+    def layer_constant(self, n: int) -> Constant:
+        """``L R`` of layer n = 1..N, sharp values."""
+        layer = self.layers[n - 1]
+        L, R = layer.nonlinearity.lipschitz, layer.pooling.lipschitz(self.grids[n - 1], self.sampling)
+        kind = L.kind if not L.proves else R.kind
+        return Constant(L.value * R.value, f"L = {L.value:.6g} ({L.source}), R = {R.value:.6g} ({R.source})", kind)
+
+    def admissibility(self, *, refined: bool = False) -> tuple[Constant, ...]:
+        r"""Left-hand side of the admissibility condition of layers 1..N and of the final output atom; admissible if <= 1.
+
+        ``max{B, B L^2 R^2}`` or, refined, :math:`\sup_\xi (|\hat\chi|^2 + L^2 R^2 \sum_\lambda |\hat g_\lambda|^2)`; for the
+        final atom :math:`\sup |\hat\chi_N|^2`. Even parts are used where the maps are real.
+        """
+        values = []
+        for n, bank in enumerate(self.banks[:-1]):
+            LR = self.layer_constant(n + 1)
+            real = self.real[n]
+            low, high = bank.output_power(real=real), bank.propagating_sum(real=real)
+            if refined:
+                value = float((low + LR.value**2 * high).max())
+            else:
+                value = float((low + high).max()) * max(1.0, LR.value**2)
+            name = "refined admissibility" if refined else "max{B, B L^2 R^2}"
+            values.append(Constant(value, f"{name} over the DFT frequencies of layer {n + 1}", "grid" if LR.proves else LR.kind))
+        final = float(self.banks[-1].output_power(real=self.real[-1]).max())
+        return (*values, Constant(final, "maximum of |chi_N|^2 over the DFT frequencies", "grid"))
+
+    def certified_lipschitz(self) -> Constant:
+        r"""Lipschitz constant :math:`c_0^{1/2}` of the whole map, for any network, admissible or not.
+
+        .. math:: c_N = \sup |\hat\chi_N|^2, \quad
+                  c_{n-1} = \sup_\xi \big( |\hat\chi_{n-1}|^2 + c_n L_n^2 R_n^2 G_n \big), \quad
+                  |||\Phi(f) - \Phi(h)|||^2 \le c_0 \|f - h\|^2 ,
+
+        with :math:`G_n = \sum_\lambda |\hat g_\lambda|^2`, by backward induction over the layers. Proof: the squared distance
+        of the sub-network that starts at layer n is at most :math:`c_n` times that of its inputs.
+        """
+        c = float(self.banks[-1].output_power(real=self.real[-1]).max())
+        kind = "grid"
+        for n in range(self.depth, 0, -1):
+            LR, bank, real = self.layer_constant(n), self.banks[n - 1], self.real[n - 1]
+            c = float((bank.output_power(real=real) + c * LR.value**2 * bank.propagating_sum(real=real)).max())
+            kind = kind if LR.proves else LR.kind
+        return Constant(math.sqrt(c), "backward recursion over the layers (c_0)", kind)
+
+    def cost(self, batch: int = 1) -> Cost:
+        """Predicted paths, coefficients per signal and bytes for a batch; exact paths for structural rules only."""
+        if self._tree is None:
+            raise ValueError(f"`cost`: {self.path_rule!r} chooses paths by the signals, so their number is not known yet.")
+        counts = tuple(len(level) for level in self._tree)
+        item = torch.finfo(self.dtype).bits // 8
+        coefficients = sum(c * g.size for c, g in zip(counts, self.grids, strict=True))
+        sizes = [2 if not real else 1 for real in self.real]
+        feature = sum(c * g.size * s for c, g, s in zip(counts, self.grids, sizes, strict=True)) * item * batch
+        widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True)) * 2 * item * batch
+        return Cost(counts, coefficients, feature, 4 * min(widest, BLOCK_BYTES) * self.depth + feature)
+
+    def describe(self) -> str:
+        """Table of the layers: grid, atoms, kind, constants."""
+        rows = [f"{'layer':>5} {'grid':>14} {'atoms':>6} {'kind':>5} {'maps':>8} {'A':>9} {'B':>9} {'L R':>7} {'bins':>6}  module"]
+        for n, bank in enumerate(self.banks):
+            A, B = bank.bounds(real=self.real[n])
+            bins = int((bank.output.abs() > 0.5 * bank.output.abs().max()).sum())
+            maps = "real" if self.real[n] else "complex"
+            if n < self.depth:
+                layer = self.layers[n]
+                tail = f"{self.layer_constant(n + 1).value:7.4g} {bins:6d}  {layer.frame!r}, {layer.nonlinearity!r}, {layer.pooling!r}"
+            else:
+                tail = f"{'':7} {bins:6d}  output atom of {self.final!r}"
+            rows.append(f"{n + 1:5d} {self.grids[n].shape!s:>14} {len(bank):6d} {bank.kind:>5} {maps:>8} {A:9.4g} {B:9.4g} {tail}")
+        rows.append("bins: DFT frequencies at which the output atom is above half of its peak; with few of them features are nearly constant.")
+        return "\n".join(rows)
+
+    def extra_repr(self) -> str:
+        """One line per layer, for ``repr``."""
+        lines = [f"({n + 1}): {layer!r}" for n, layer in enumerate(self.layers)]
+        lines.append(f"grid={self.grid!r}, sampling={self.sampling!r}, paths={self.path_rule!r}")
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------------ computation
+
+    def forward(self, f: Tensor | np.ndarray) -> Features:
+        """Features of `f`.
+
+        Parameters
+        ----------
+        f : (*batch, *grid.shape) tensor or array
+            Real or, if the extractor was made with ``complex_input=True``, complex. Lower precision than the
+            extractor's is raised without loss; higher precision is refused.
+
+        Returns
+        -------
+        Features
+
+        Raises
+        ------
+        TypeError
+            For integers, booleans, half precision, or float64 input to a float32 extractor.
+        ValueError
+            For a wrong shape, NaN or infinite entries (checked on the CPU only: elsewhere it would force a host
+            synchronisation), a complex signal where real ones were announced, or a tensor on another device.
+        """
+        x = self.prepare(f)
+        batch = x.shape[: x.ndim - self.grid.ndim]
+        x = x.reshape(-1, *self.grid.shape)
+        tree = self._tree if self._tree is not None else self._energy_tree(x)
+        parts = [self._collect(chunk, tree) for chunk in self._batches(x)]
+        layers = []
+        for n, level in enumerate(tree):
+            values = torch.cat([p[0][n] for p in parts]) if len(parts) > 1 else parts[0][0][n]
+            scales = tuple(tuple(self.banks[k].atoms[i].scale for k, i in enumerate(q)) for q in level)
+            values = values.reshape(*batch, *values.shape[1:])
+            layers.append(LayerFeatures(n, tuple(level), scales, values, self.grids[n]))
+        remainder = tuple(torch.cat([p[1][n] for p in parts]).reshape(batch) for n in range(self.depth + 1))
+        return Features(tuple(layers), remainder, torch.cat([p[2] for p in parts]).reshape(batch))
+
+    def walk(self, f: Tensor | np.ndarray) -> Iterator[Step]:
+        """Nodes of the network in depth-first order, one path at a time."""
+        x = self.prepare(f)
+        batch = x.shape[: x.ndim - self.grid.ndim]
+        x = x.reshape(-1, *self.grid.shape)
+        tree = self._tree if self._tree is not None else self._energy_tree(x)
+        for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
+            for i, path in enumerate(block.paths):
+                shape = (*batch, *self.grids[n].shape)
+                yield Step(path, block.U[:, i].reshape(shape), block.S[:, i].reshape(shape), self.grids[n])
+
+    def propagate(self, f: Tensor | np.ndarray, path: Sequence[int]) -> Tensor:
+        """Propagated maps ``U[q] f`` of one path, ``(*batch, *grid_n.shape)``."""
+        U = self.prepare(f)
+        for n, index in enumerate(path):
+            if not (n < self.depth and 0 <= index < len(self.banks[n])):
+                raise ValueError(f"`propagate(path={tuple(path)})`: entry {n} is not an atom of layer {n + 1}.")
+            U = self._propagate(n, self.grids[n].fft(U) * self._spectra(n)[index], U.is_complex())
+        return U
+
+    def prepare(self, f: Tensor | np.ndarray) -> Tensor:
+        """Checked copy-free tensor in the extractor's precision; raises as `forward`."""
+        return prepare(f, self.grid, self.dtype, self.device, complex_input=self.complex_input)
+
+    def _spectra(self, n: int) -> Tensor:
+        return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
+
+    def _output(self, n: int) -> Tensor:
+        return _usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
+
+    def _propagate(self, n: int, spectrum: Tensor, complex_maps: bool) -> Tensor:
+        """Non-linearity and pooling of layer n + 1 on filtered spectra."""
+        layer = self.layers[n]
+        V = self.grids[n].ifft(spectrum)
+        V = V.real if self.banks[n].kind == "real" and not complex_maps else V
+        return layer.pooling(layer.nonlinearity(V), self.grids[n], self.sampling)[0]
+
+    def _expand(
+        self, U: Tensor, paths: tuple[Path, ...], n: int, tree: Sequence[Sequence[Path]]
+    ) -> Iterator[tuple[int, _Block]]:
+        """Emit a block of nodes of layer n, then expand it depth first, in blocks of bounded size."""
+        grid = self.grids[n]
+        spectrum = grid.fft(U)
+        S = grid.ifft(spectrum * self._output(n))
+        S = S.real if self._real_output[n] and not U.is_complex() else S
+        if n == self.depth:
+            yield n, _Block(paths, U, S, torch.zeros(U.shape[0], dtype=torch.float64, device=U.device))
+            return
+        children = self._children(paths, tree[n + 1])
+        yield n, _Block(paths, U, S, self._pruned(n, spectrum, paths, children))
+        spectra = self._spectra(n)
+        size = max(1, BLOCK_BYTES // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
+        for start in range(0, len(children), size):
+            part = children[start : start + size]
+            parents = torch.tensor([p for p, _, _ in part], device=U.device)
+            atoms = torch.tensor([a for _, a, _ in part], device=U.device)
+            filtered = spectrum.index_select(1, parents) * spectra.index_select(0, atoms)
+            V = self._propagate(n, filtered, U.is_complex())
+            yield from self._expand(V, tuple(q for _, _, q in part), n + 1, tree)
+
+    def _children(self, paths: Sequence[Path], level: Sequence[Path]) -> list[tuple[int, int, Path]]:
+        """(parent position, atom, path) of every path of `level` whose parent is among `paths`, in order."""
+        position = {path: i for i, path in enumerate(paths)}
+        return [(position[q[:-1]], q[-1], q) for q in level if q[:-1] in position]
+
+    def _pruned(self, n: int, spectrum: Tensor, paths: Sequence[Path], children: Sequence[tuple[int, int, Path]]) -> Tensor:
+        """Energy of the candidates that are not expanded, summed over the block, ``(batch,)``."""
+        bank, grid = self.banks[n], self.grids[n]
+        if len(children) == len(paths) * len(bank):
+            return torch.zeros(spectrum.shape[0], dtype=torch.float64, device=spectrum.device)
+        kept = torch.zeros(len(paths), len(bank), dtype=torch.float64)
+        for p, a, _ in children:
+            kept[p, a] = 1.0
+        dropped = (1 - kept).to(spectrum.device)
+        return (self._candidate_energies(n, spectrum) * dropped).sum((1, 2))
+
+    def _candidate_energies(self, n: int, spectrum: Tensor) -> Tensor:
+        """``||u * g||^2`` for every map and atom by Parseval, ``(batch, n_paths, n_atoms)``, float64."""
+        grid = self.grids[n]
+        power = _abs2(spectrum).flatten(2) * (grid.cell_volume / grid.size)
+        return power @ _abs2(self._spectra(n)).flatten(1).T
+
+    def _collect(self, x: Tensor, tree: Sequence[Sequence[Path]]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Features, remainders and pruned energy of one chunk of the batch."""
+        values: list[list[Tensor]] = [[] for _ in tree]
+        remainder = [torch.zeros(x.shape[0], dtype=torch.float64, device=x.device) for _ in tree]
+        pruned = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
+        for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
+            values[n].append(block.S)
+            remainder[n] = remainder[n] + self.grids[n].energy(block.U).sum(1)
+            pruned = pruned + block.pruned
+        empty = [x.new_zeros((x.shape[0], 0, *g.shape)) for g in self.grids]
+        return [torch.cat(v, 1) if v else e for v, e in zip(values, empty, strict=True)], remainder, pruned
+
+    def _batches(self, x: Tensor) -> list[Tensor]:
+        """Chunks of the batch for which one layer's block stays bounded; at least one chunk."""
+        widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True))
+        size = max(1, BLOCK_BYTES // (2 * x.element_size() * widest))
+        return list(x.split(size)) if x.shape[0] > size else [x]
+
+    # ------------------------------------------------------------------ paths
+
+    def _structural_tree(self, max_bytes: int) -> list[list[Path]]:
+        """Paths of every layer in lexicographic order; refuses before listing more than `max_bytes` would hold."""
+        rule = self.path_rule
+        assert isinstance(rule, StructuralRule)
+        tree: list[list[Path]] = [[Path(())]]
+        item = torch.finfo(self.dtype).bits // 8
+        used = self.grids[0].size * item
+        for n, bank in enumerate(self.banks[:-1]):
+            S = float(self.layers[n - 1].pooling.factor) if n else 1.0
+            octaves = math.log2(S) if self.sampling == "dilate" else 0.0
+            level = []
+            bytes_per_path = self.grids[n + 1].size * item * (1 if self.real[n + 1] else 2)
+            if isinstance(rule, AllPaths) and used + len(tree[n]) * len(bank) * bytes_per_path > max_bytes:
+                self._refuse(n + 1, len(tree[n]) * len(bank), used + len(tree[n]) * len(bank) * bytes_per_path, max_bytes)
+            for path in tree[n]:
+                parent = self.banks[n - 1].atoms[path[-1]] if path else None
+                for index, child in enumerate(bank.atoms):
+                    if rule.allows(path, parent, index, child, octaves):
+                        level.append(path.child(index))
+                if used + len(level) * bytes_per_path > max_bytes:
+                    self._refuse(n + 1, len(level), used + len(level) * bytes_per_path, max_bytes)
+            used += len(level) * bytes_per_path
+            tree.append(level)
+        return tree
+
+    def _refuse(self, n: int, paths: int, needed: float, max_bytes: int) -> None:
+        raise ValueError(
+            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal would need "
+            f"{needed / 2**30:.2f} GiB, above max_bytes = {max_bytes / 2**30:.2f} GiB. Use fewer layers or atoms, "
+            "`paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
+        )
+
+    def _energy_tree(self, x: Tensor) -> list[list[Path]]:
+        """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation."""
+        rule = self.path_rule
+        assert isinstance(rule, EnergyRule)
+        tree = [[Path(())]]
+        with torch.no_grad():
+            U = x.unsqueeze(1)
+            total = self.grid.energy(x).clamp_min(torch.finfo(torch.float64).tiny)
+            for n in range(self.depth):
+                spectrum = self.grids[n].fft(U)
+                if x.shape[0] == 0 or U.shape[1] == 0:
+                    tree.append([])
+                    U = U.new_zeros((x.shape[0], 0, *self.grids[n + 1].shape))
+                    continue
+                shares = (self._candidate_energies(n, spectrum) / total[:, None, None]).amax(0)
+                pairs = torch.nonzero(rule.keep(shares))
+                tree.append([tree[n][p].child(a) for p, a in pairs.tolist()])
+                filtered = spectrum.index_select(1, pairs[:, 0]) * self._spectra(n).index_select(0, pairs[:, 1])
+                U = self._propagate(n, filtered, U.is_complex())
+        return tree
+
+    def frozen(self, features: Features) -> FeatureExtractor:
+        """The extractor restricted to the paths of `features`, so that distances compare equal path sets."""
+        return FeatureExtractor(
+            self.layers,
+            self.grid,
+            final=self.final,
+            paths=FixedPaths(features.paths),
+            sampling=self.sampling,
+            complex_input=self.complex_input,
+            dtype=self.dtype,
+        ).to(self.device)
+
+
+def prepare(
+    f: Any, grid: Grid, dtype: torch.dtype, device: torch.device, *, complex_input: bool, name: str = "f"
+) -> Tensor:
+    """Check a signal and bring it to the given precision without loss; see `FeatureExtractor.forward`."""
+    if isinstance(f, np.ndarray):
+        f = torch.as_tensor(np.ascontiguousarray(f) if any(s < 0 for s in f.strides) else f)
+    if not isinstance(f, Tensor):
+        raise TypeError(f"`{name}`: got {type(f).__name__}, expected a torch tensor or a numpy array.")
+    allowed = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+    if f.dtype not in allowed:
+        raise TypeError(f"`{name}`: got dtype {f.dtype}, expected float32, float64, complex64 or complex128. Convert it, e.g. `{name}.double()`.")
+    d = grid.ndim
+    if f.ndim < d or tuple(f.shape[f.ndim - d :]) != grid.shape:
+        raise ValueError(f"`{name}`: got shape {tuple(f.shape)}, expected (*batch, {', '.join(map(str, grid.shape))}) for {grid}.")
+    if f.is_complex() and not complex_input:
+        raise ValueError(
+            f"`{name}`: got complex values, but the extractor was built for real signals (its half banks and bounds are "
+            "valid for those only). Build it with `complex_input=True`."
+        )
+    if f.device != device:
+        raise ValueError(f"`{name}`: on device {f.device}, but the extractor is on {device}. Move one of them with `.to(...)`.")
+    target = {torch.float32: torch.complex64, torch.float64: torch.complex128}[dtype] if f.is_complex() else dtype
+    if torch.promote_types(f.dtype, target) != target:
+        raise TypeError(f"`{name}`: got {f.dtype}, but the extractor computes in {dtype}, which would lose digits. Use `extractor.double()` or convert `{name}`.")
+    if f.device.type == "cpu" and not bool(torch.isfinite(f.detach()).all()):
+        first = tuple(torch.nonzero(~torch.isfinite(f.detach()))[0].tolist())
+        raise ValueError(f"`{name}`: entry {first} is {f[first].item()}; all entries must be finite.")
+    return f.to(target)
+
+
+def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any) -> None:
+    check_sampling("FeatureExtractor", sampling)
+    if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
+        raise TypeError(f"`FeatureExtractor(layers=...)`: got {layers!r}, expected a non-empty list of `Layer` instances.")
+    for name, value, base in (("grid", grid, Grid), ("paths", paths, PathRule)):
+        if not isinstance(value, base):
+            raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
+    if final is not None and not isinstance(final, Frame):
+        raise TypeError(f"`FeatureExtractor(final=...)`: got {final!r}, expected a Frame instance.")
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
+
+
+def _bank(frame: Frame, nonlinearity: Nonlinearity, grid: Grid, reference: Grid, real: bool, where: str) -> Bank:
+    """Bank of one layer; a half bank only where maps are real."""
+    half = real and nonlinearity.conjugation == "A"
+    bank = frame.on(grid, reference=reference, sided="half" if half else "both", real=real)
+    if bank.kind == "half" and not real:
+        raise ValueError(
+            f"`FeatureExtractor({where})`: {frame!r} is a half bank, but the maps that enter this layer are complex, so the "
+            "omitted conjugate partners carry energy of their own. Use sided='both' (or 'auto'); a half bank is exact after a modulus, "
+            "or at the first layer for real signals."
+        )
+    return bank
+
+
+def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Real buffer: complex values as a trailing axis of length 2, so that `.to(dtype)` and `.float()` are lossless in kind."""
+    tensor = tensor.detach()
+    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).to(dtype).contiguous()
+
+
+def _usable(buffer: Tensor, ndim: int) -> Tensor:
+    return torch.view_as_complex(buffer) if buffer.ndim == ndim + 1 else buffer
+
+
+def _hermitian(bank: Bank) -> bool:
+    mirrored = bank.grid.mirror(bank.output)
+    return bool(((bank.output - mirrored.conj()).abs().max() <= 1e-14 * bank.output.abs().max()).item())
+
+
+def _abs2(x: Tensor) -> Tensor:
+    return (x.real.double() ** 2 + x.imag.double() ** 2) if x.is_complex() else x.double() ** 2
