@@ -151,11 +151,15 @@ class Grid:
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
     def fft(self, f: Tensor) -> Tensor:
-        """Unnormalised DFT over the space axes."""
+        """Unnormalised DFT over the space axes; empty tensors pass through (torch refuses them)."""
+        if f.numel() == 0:
+            return f.to(torch.promote_types(f.dtype, torch.complex64))
         return torch.fft.fftn(f, dim=self.axes)
 
     def ifft(self, spectrum: Tensor) -> Tensor:
         """Inverse of `fft`; the result is complex."""
+        if spectrum.numel() == 0:
+            return spectrum.to(torch.promote_types(spectrum.dtype, torch.complex64))
         return torch.fft.ifftn(spectrum, dim=self.axes)
 
     def mirror(self, spectrum: Tensor) -> Tensor:
