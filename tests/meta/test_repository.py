@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import scatter_theory
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -36,6 +38,10 @@ def test_citation_names_software_and_papers():
         assert re.fullmatch(r"10\.\d{4,}/\S+", work.get("doi", "10.0000/none"))
     for paper in (citation["preferred-citation"], *citation["references"]):
         assert 1900 < paper["year"] < 2100 and paper["type"] in {"article", "conference-paper", "generic"}
+
+
+def test_version_is_the_same_everywhere():
+    assert scatter_theory.__version__ == PROJECT["version"]
 
 
 def test_changelog_has_the_version():
