@@ -19,8 +19,8 @@ def gaussian_weyl_heisenberg_sum(u: float, p: float) -> float:
 
     Notes
     -----
-    By Poisson's formula it equals :math:`p\sqrt\pi\,(1 + 2\sum_{m\ge1} q^{m^2} \cos 2\pi m u)`, :math:`q = e^{-\pi^2 p^2}`.
-    The series that converges faster is summed.
+    By Poisson's formula it equals :math:`p\sqrt\pi\,(1 + 2\sum_{m\ge1} q^{m^2} \cos 2\pi m u)` with
+    :math:`q = e^{-\pi^2 p^2}`. The series that converges faster is summed.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def gaussian_weyl_heisenberg_bounds(p: float, d: int = 1) -> tuple[float, float]
 
 
 def gaussian_decay_constant(sigma: float) -> float:
-    r"""K of :math:`\hat\chi(\xi) = e^{-|\xi|^2/(2\sigma^2)}`: :math:`\sigma e^{-1/2}`, attained at :math:`|\xi| = \sigma`."""
+    r"""K of :math:`\hat\chi(\xi) = e^{-|\xi|^2/(2\sigma^2)}`: :math:`\sigma e^{-1/2}`, attained at `sigma`."""
     return sigma * math.exp(-0.5)
 
 

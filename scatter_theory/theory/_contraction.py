@@ -51,8 +51,8 @@ def refined_admissibility(output_power: Any, propagating_sum: Any, L: float = 1.
     Parameters
     ----------
     output_power, propagating_sum : arrays of one shape
-        :math:`|\hat\chi|^2` and :math:`\sum_\lambda |\hat g_\lambda|^2` at all frequencies (their even parts if the maps
-        that enter the layer are real). Any array with arithmetic and ``.max()``.
+        :math:`|\hat\chi|^2` and :math:`\sum_\lambda |\hat g_\lambda|^2` at all frequencies (their even parts if the
+        maps that enter the layer are real). Any array with arithmetic and ``.max()``.
     L, R : float
         Lipschitz constants of the non-linearity and of the pooling.
 
@@ -89,8 +89,8 @@ def certified_factors(layers: Sequence[tuple[Any, Any, float, float]], final_out
     Notes
     -----
     Proof, backwards: let :math:`E_n(u, v)` be the squared feature distance of the part of the network that starts with
-    maps u, v at layer n. Then :math:`E_{n-1} = \|(u-v)*\chi_{n-1}\|^2 + \sum_\lambda E_n(U[\lambda]u, U[\lambda]v)`, and
-    :math:`E_n \le c_n \|\cdot\|^2` turns this into the integral at the head of this module with
+    maps u, v at layer n. Then :math:`E_{n-1} = \|(u-v)*\chi_{n-1}\|^2 + \sum_\lambda E_n(U[\lambda]u, U[\lambda]v)`,
+    and :math:`E_n \le c_n \|\cdot\|^2` turns this into the integral at the head of this module with
     :math:`c_n L^2 R^2` in place of :math:`L^2 R^2`.
     """
     factors = [final_output_power.max()]
@@ -102,7 +102,8 @@ def certified_factors(layers: Sequence[tuple[Any, Any, float, float]], final_out
 def local_lipschitz(output_peak: float, layers: Sequence[tuple[float, float, float]]) -> float:
     r"""Lipschitz constant of the features of layer n alone.
 
-    .. math:: |||\Phi^n(f) - \Phi^n(h)||| \le \|\hat\chi_n\|_\infty \prod_{k \le n} L_k R_k (\sup G_k)^{1/2} \, \|f - h\|,
+    .. math:: |||\Phi^n(f) - \Phi^n(h)|||
+              \le \|\hat\chi_n\|_\infty \prod_{k \le n} L_k R_k (\sup G_k)^{1/2} \, \|f - h\|,
               \qquad G_k = \sum_{\lambda \in \Lambda_k} |\hat g_\lambda|^2 .
 
     Parameters
@@ -118,7 +119,8 @@ def local_lipschitz(output_peak: float, layers: Sequence[tuple[float, float, flo
 def energy_sandwich(A: Sequence[float], B: Sequence[float]) -> tuple[float, float]:
     r"""Factors of the energy balance of N layers with modulus and norm-preserving pooling.
 
-    .. math:: \prod_k \min\{1, A_k\} \|f\|^2 \le \sum_{n<N} |||\Phi^n(f)|||^2 + W_N(f) \le \prod_k \max\{1, B_k\} \|f\|^2 .
+    .. math:: \prod_k \min\{1, A_k\} \|f\|^2 \le \sum_{n<N} |||\Phi^n(f)|||^2 + W_N(f)
+              \le \prod_k \max\{1, B_k\} \|f\|^2 .
 
     Parameters
     ----------
@@ -133,8 +135,8 @@ def energy_sandwich(A: Sequence[float], B: Sequence[float]) -> tuple[float, floa
     Notes
     -----
     The modulus keeps every norm, hence
-    :math:`A_k \|u\|^2 \le \|u*\chi\|^2 + \sum_\lambda \|U[\lambda]u\|^2 \le B_k \|u\|^2` for each map u; induct over the
-    layers, splitting off the emitted part before each step.
+    :math:`A_k \|u\|^2 \le \|u*\chi\|^2 + \sum_\lambda \|U[\lambda]u\|^2 \le B_k \|u\|^2` for each map u; induct over
+    the layers, splitting off the emitted part before each step.
     """
     return math.prod(min(1.0, a) for a in A), math.prod(max(1.0, b) for b in B)
 

@@ -10,8 +10,8 @@ N = 1 is the gap: what propagates has :math:`|\xi| \ge \delta`. For the step, th
 :math:`\hat r(\cdot/c)` is non-negative, so that :math:`| |u| * r_c | \ge |u * M_v r_c|` for every modulation v. Hence
 :math:`W_{N+1}(f) = \sum_\lambda W_N(|f*g_\lambda|) \le \sum_\lambda \int |\hat f|^2 |\hat g_\lambda|^2
 (1 - \hat r((\xi - v_\lambda)/c)^2)`, and with :math:`v = 2pq/(p+q)` one has :math:`|\xi - v| \le \rho |\xi|` on
-[p, q], so c grows by the factor a. With :math:`v = \delta` and :math:`c = N\delta` the same step gives linear growth for
-every one-sided filter with a gap. Only norms were used, so half banks on real signals are included.
+[p, q], so c grows by the factor a. With :math:`v = \delta` and :math:`c = N\delta` the same step gives linear growth
+for every one-sided filter with a gap. Only norms were used, so half banks on real signals are included.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _radius(N: int, delta: float, rate: float | None) -> float:
 
 
 def decay_multiplier(xi: Any, N: int, *, delta: float, rate: float | None, m: float = 1.0) -> np.ndarray:
-    r"""Multiplier :math:`1 - \hat r(\xi/c_N)^2` with :math:`W_N(f) \le \int |\hat f|^2 (1 - \hat r(\xi/c_N)^2)` (d = 1).
+    r"""Multiplier :math:`1 - \hat r(\xi/c_N)^2`, whose integral against :math:`|\hat f|^2` bounds :math:`W_N(f)`.
 
     Parameters
     ----------
@@ -153,11 +153,12 @@ def sobolev_decay_bound(N: int, seminorm: float, *, s: float, delta: float, rate
 
 
 def layers_needed(fraction: float, *, L: float = 1.0, delta: float = 1.0, m: float = 1.0, rate: float | None) -> int:
-    r"""Smallest N such that the features of layers 0 to N surely hold `fraction` of the energy of a band-limited signal.
+    r"""Smallest N for which layers 0 to N surely hold `fraction` of the energy of a band-limited signal (d = 1).
 
     With :math:`x = L / (\delta (1 - \text{fraction}^{1/(2m)}))` the answer is :math:`\lceil \log_a x \rceil`, or
     :math:`\lceil x \rceil - 1` without a rate. The features of layers 0 to N leave :math:`W_{N+1}`, and
-    `decay_multiplier` at N + 1 is at most ``1 - fraction`` on :math:`|\xi| \le L` exactly if :math:`c_{N+1} \ge \delta x`.
+    `decay_multiplier` at N + 1 is at most ``1 - fraction`` on :math:`|\xi| \le L` exactly if its radius reaches
+    :math:`\delta x`.
 
     Parameters
     ----------
@@ -200,8 +201,8 @@ def getter_bound(energy: Any, highpass_energy: Any, supports: Sequence[float]) -
     energy, highpass_energy : float or (*batch) array
         :math:`\|f\|^2` and :math:`\|f\|^2 - \|f*\chi_0\|^2`.
     supports : sequence of N - 1 numbers
-        :math:`s_k`: the largest number of DFT bins in the spectrum of any propagating filter of layer k. For a half bank
-        the bins of the half filters.
+        :math:`s_k`: the largest number of DFT bins in the spectrum of any propagating filter of layer k. For a half
+        bank the bins of the half filters.
 
     Returns
     -------

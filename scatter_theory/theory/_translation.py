@@ -85,7 +85,7 @@ def translation_multiplier(output: np.ndarray, frequencies: np.ndarray, s: Itera
 
 
 def translation_posteriori_bound(t: Any, S_product: float, slope: Any) -> Any:
-    r"""Bound from the maps themselves: :math:`2\pi |s| \big(\sum_q \| |\xi| \hat\chi_n \widehat{U[q]f} \|^2\big)^{1/2}`.
+    r"""Bound from the maps: :math:`2\pi |s| \big(\sum_q \| |\xi| \hat\chi_n \widehat{U[q]f} \|^2\big)^{1/2}`.
 
     Parameters
     ----------
@@ -101,13 +101,14 @@ def full_covariance_bound(t: Any, K: float, S_product: float = 1.0, norm: Any = 
     r"""Bound :math:`2\pi |t| K \, |1/(S_1 \cdots S_n) - 1| \, \|f\|` on :math:`|||\Phi^n(T_t f) - T_t \Phi^n(f)|||`.
 
     Parameters are those of `translation_bound`. Features of layer n move by t / (S_1...S_n) instead of t, and the
-    difference of the two shifts is what the output atom sees. Without pooling (all S = 1) the bound is 0: exact covariance.
+    difference of the two shifts is what the output atom sees. Without pooling (all S = 1) the bound is 0: exact
+    covariance.
     """
     return 2 * math.pi * abs(t) * K * abs(1.0 / S_product - 1.0) * norm
 
 
 def alias_term(h: float, L: float, R: float, slope: Any) -> Any:
-    r"""Covariance defect :math:`\epsilon \le R L h \|u'\|` of one layer for a translation by a fraction of a sample (d = 1).
+    r"""Covariance defect :math:`\epsilon \le R L h \|u'\|` of one layer under a fractional translation (d = 1).
 
     On a grid a non-linearity acts on samples, that is :math:`I_N \rho`, with :math:`I_N` the trigonometric
     interpolation, which does not commute with fractional translations:

@@ -1,0 +1,181 @@
+"""Every claim that a verifier can test, as data: statement, hypotheses, source, and what it says on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Theorem:
+    """A claim with its hypotheses.
+
+    Parameters
+    ----------
+    key : str
+        Name used by results: ``BoundCheck.claim``.
+    title : str
+        A few words for headings.
+    statement : str
+        The formula, in plain LaTeX without dollar signs.
+    hypotheses : tuple of str
+        Conditions without which the claim says nothing.
+    source : str
+        Where it comes from. What is called proved has its proof in the docstrings of `scatter_theory.theory`.
+    verifier : str
+        Function of ``scatter_theory.verify`` that tests it.
+    on_grid : str
+        What is exactly true for arrays on a periodic grid.
+    """
+
+    key: str
+    title: str
+    statement: str
+    hypotheses: tuple[str, ...]
+    source: str
+    verifier: str
+    on_grid: str
+
+    def __str__(self) -> str:
+        conditions = "\n".join(f"  - {h}" for h in self.hypotheses)
+        return f"{self.title}\n  {self.statement}\n{conditions}\n  Source: {self.source}\n  On a grid: {self.on_grid}"
+
+
+_WB = "Wiatowski and Bölcskei, IEEE Trans. Inf. Theory 64 (2018)"
+_WGB = "Wiatowski, Grohs and Bölcskei, IEEE Trans. Inf. Theory 64 (2018)"
+_ADMISSIBLE = "every layer is admissible: max{B, B L^2 R^2} <= 1 (or the refined condition)"
+_COMMUTES = "non-linearities and poolings commute with translations"
+_PARSEVAL = "every layer's atoms form a Parseval frame (A = B = 1) for the maps that enter it"
+_MODULUS = "the non-linearity is the modulus, and no pooling loses energy"
+_WHOLE = "Exact for whole-sample shifts on relabelled grids, for shifts divisible by S_1...S_n when decimating."
+
+_ALL = (
+    Theorem(
+        key="frame",
+        title="Frame bounds",
+        statement=r"A \|f\|^2 \le \|f * \chi\|^2 + \sum_\lambda \|f * g_\lambda\|^2 \le B \|f\|^2",
+        hypotheses=("A <= |chi^(xi)|^2 + sum |g^(xi)|^2 <= B at almost every frequency (even part for real f)",),
+        source="Littlewood-Paley characterisation, by Plancherel",
+        verifier="frame",
+        on_grid="Exact, with the minimum and maximum of the sum over the DFT frequencies.",
+    ),
+    Theorem(
+        key="admissibility",
+        title="Admissibility",
+        statement=r"\max\{B_n, B_n L_n^2 R_n^2\} \le 1 \text{ for every layer } n",
+        hypotheses=("non-linearity and pooling are Lipschitz with the constants L, R in the norm in use",),
+        source=f"{_WB}, eq. (17); the refined form sup(|chi^|^2 + L^2 R^2 sum |g^|^2) <= 1 is proved here",
+        verifier="admissibility",
+        on_grid="Exact, with the bounds on each layer's own DFT frequencies.",
+    ),
+    Theorem(
+        key="lipschitz",
+        title="Lipschitz continuity",
+        statement=r"|||\Phi(f) - \Phi(h)||| \le c_0^{1/2} \|f - h\|, \quad c_0 \le 1 \text{ if admissible}",
+        hypotheses=("non-linearity and pooling are Lipschitz with the constants L, R in the norm in use",),
+        source=f"{_WB} for c_0 = 1; the constant c_0 of any network is proved here",
+        verifier="lipschitz",
+        on_grid="Exact in both sampling modes, with R of the mode.",
+    ),
+    Theorem(
+        key="energy",
+        title="Energy balance",
+        statement=r"\sum_{n<N} |||\Phi^n(f)|||^2 + W_N(f) \le \|f\|^2, "
+        r"\quad \text{with equality for Parseval frames and the modulus}",
+        hypotheses=(_ADMISSIBLE, "non-linearity and pooling map 0 to 0"),
+        source=f"{_WB}; the identity in {_WGB}; both proved here",
+        verifier="energy",
+        on_grid="Exact; energy of pruned paths is added to W_N. Decimation keeps the inequality only.",
+    ),
+    Theorem(
+        key="remainder",
+        title="Propagated energy never increases",
+        statement=r"W_{n+1}(f) \le L_{n+1}^2 R_{n+1}^2 \sup G_{n+1} \, W_n(f), \quad W_n(f) = \sum_q \|U[q]f\|^2",
+        hypotheses=("non-linearity and pooling map 0 to 0",),
+        source="proved here",
+        verifier="energy",
+        on_grid="Exact.",
+    ),
+    Theorem(
+        key="getter",
+        title="Uniform exponential decay on a finite grid",
+        statement=r"W_N(f) \le (\|f\|^2 - \|f * \chi_0\|^2) \prod_{n=1}^{N-1} (1 - 1/s_n)",
+        hypotheses=(_PARSEVAL, _MODULUS, "the output atoms pass the mean: |chi^(0)| = 1", "no decimation"),
+        source="after Getter, arXiv:2502.15004; proved here for DFT bins",
+        verifier="energy",
+        on_grid="Exact; s_n is the largest number of DFT bins under one propagating filter of layer n.",
+    ),
+    Theorem(
+        key="decay_rate",
+        title="Energy decay of band-limited signals",
+        statement=r"W_N(f) \le \int |\hat f(\xi)|^2 (1 - (1 - |\xi|/(\delta a^{N-1}))_+^{2m}) \, d\xi",
+        hypotheses=(
+            "one dimension",
+            _PARSEVAL,
+            "the non-linearity is the modulus, without pooling: S = 1",
+            "every propagating filter is one-sided, with its spectrum in +-[p, q], and none reaches below delta",
+        ),
+        source=f"{_WGB}, with a = 5/3 for wavelets and 3/2 for Weyl-Heisenberg filters; proved here",
+        verifier="energy",
+        on_grid="Exact in DFT bins while delta a^(N-2) stays below the Nyquist frequency.",
+    ),
+    Theorem(
+        key="covariance",
+        title="Translation covariance",
+        statement=r"\Phi^n(T_t f) = T_{t/(S_1 \cdots S_n)} \Phi^n(f)",
+        hypotheses=(_COMMUTES,),
+        source=f"{_WB}, Theorem 1 (i)",
+        verifier="covariance",
+        on_grid=_WHOLE,
+    ),
+    Theorem(
+        key="translation",
+        title="Vertical translation invariance",
+        statement=r"|||\Phi^n(T_t f) - \Phi^n(f)||| \le \frac{2\pi |t| K_n}{S_1 \cdots S_n} \|f\|",
+        hypotheses=(_ADMISSIBLE, _COMMUTES, "the output atoms decay: |chi_n^(xi)| |xi| <= K_n"),
+        source=f"{_WB}, Theorem 1 (ii)",
+        verifier="translation",
+        on_grid=f"{_WHOLE} Fractional shifts add the alias budget (d = 1).",
+    ),
+    Theorem(
+        key="translation_posteriori",
+        title="Translation invariance, from the propagated maps",
+        statement=r"|||\Phi^n(T_t f) - \Phi^n(f)||| \le \frac{2\pi |t|}{S_1 \cdots S_n} "
+        r"\Big(\sum_q \| |\xi| \hat\chi_n \widehat{U[q]f} \|^2\Big)^{1/2}",
+        hypotheses=(_COMMUTES,),
+        source="proved here",
+        verifier="translation",
+        on_grid=_WHOLE,
+    ),
+    Theorem(
+        key="full_covariance",
+        title="Near covariance without rescaled shift",
+        statement=r"|||\Phi^n(T_t f) - T_t \Phi^n(f)||| \le 2\pi |t| K_n \Big|\frac{1}{S_1 \cdots S_n} - 1\Big| \|f\|",
+        hypotheses=(_ADMISSIBLE, _COMMUTES, "the output atoms decay: |chi_n^(xi)| |xi| <= K_n"),
+        source=f"corollary to Theorem 1 of {_WB}; proved here",
+        verifier="translation",
+        on_grid="Exact where t and t/(S_1...S_n) are whole samples of the layer; both sides are 0 without pooling.",
+    ),
+    Theorem(
+        key="nonlinearity",
+        title="Lipschitz constant of the non-linearity",
+        statement=r"\|M u - M v\| \le L \|u - v\|, \quad M 0 = 0",
+        hypotheses=("the function acts on each sample by itself",),
+        source="pointwise inequality, integrated; split functions keep the constant of their real function",
+        verifier="nonlinearity",
+        on_grid="Exact.",
+    ),
+    Theorem(
+        key="pooling",
+        title="Lipschitz constant of the pooling",
+        statement=r"\|P u - P v\| \le R \|u - v\|, \quad P 0 = 0",
+        hypotheses=("R belongs to the pooling, the sampling mode and the norm together",),
+        source="Cauchy-Schwarz on windows; folded spectrum for a filter followed by decimation",
+        verifier="pooling",
+        on_grid="Exact.",
+    ),
+)
+
+#: Every theorem by its key.
+THEOREMS: Mapping[str, Theorem] = MappingProxyType({theorem.key: theorem for theorem in _ALL})
