@@ -127,6 +127,9 @@ class FeatureExtractor(nn.Module):
         ``torch.float64`` (default) or ``torch.float32``: precision of the atoms and of the computation.
     max_bytes : int
         Refuse networks whose features of a single signal would need more memory than this.
+    reference : Grid, optional
+        Grid to whose sampling rate the frames' J and M refer; default: `grid`. With a finer `grid` and the coarse one as
+        `reference` the same continuous network is sampled more finely.
 
     Raises
     ------
@@ -154,6 +157,7 @@ class FeatureExtractor(nn.Module):
         complex_input: bool = False,
         dtype: torch.dtype = torch.float64,
         max_bytes: int = 4 * 2**30,
+        reference: Grid | None = None,
     ) -> None:
         super().__init__()
         _check_arguments(layers, grid, final, paths, sampling, dtype)
@@ -162,16 +166,18 @@ class FeatureExtractor(nn.Module):
         self.path_rule = paths
         self.sampling: Sampling = sampling
         self.complex_input = complex_input
+        self.reference = reference if reference is not None else grid
+        self.max_bytes = max_bytes
         grids, real, banks = [grid], [not complex_input], []
         for n, layer in enumerate(self.layers):
             layer.pooling.lipschitz(grids[n], sampling)
-            bank = _bank(layer.frame, layer.nonlinearity, grids[n], grid, real[n], f"layers[{n}]")
+            bank = _bank(layer.frame, layer.nonlinearity, grids[n], self.reference, real[n], f"layers[{n}]")
             banks.append(bank)
             grids.append(layer.pooling.grid(grids[n], sampling))
             real.append(
                 layer.nonlinearity.conjugation == "A" or layer.pooling.real_output or (real[n] and bank.kind == "real")
             )
-        banks.append(_bank(self.final, Modulus(), grids[-1], grid, real[-1], "final"))
+        banks.append(_bank(self.final, Modulus(), grids[-1], self.reference, real[-1], "final"))
         #: Grids of layers 0..N.
         self.grids: tuple[Grid, ...] = tuple(grids)
         #: Whether the maps of layers 0..N are real for every real signal.
@@ -348,6 +354,161 @@ class FeatureExtractor(nn.Module):
         return U
 
     def prepare(self, f: Tensor | np.ndarray) -> Tensor:
+        """Checked copy-free tensor in the extractor's precision; raises as `forward`."""
+        return prepare(f, self.grid, self.dtype, self.device, complex_input=self.complex_input)
+
+    def _spectra(self, n: int) -> Tensor:
+        return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
+
+    def _output(self, n: int) -> Tensor:
+        return _usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
+
+    def _propagate(self, n: int, spectrum: Tensor, complex_maps: bool) -> Tensor:
+        """Non-linearity and pooling of layer n + 1 on filtered spectra."""
+        layer = self.layers[n]
+        V = self.grids[n].ifft(spectrum)
+        V = V.real if self.banks[n].kind == "real" and not complex_maps else V
+        return layer.pooling(layer.nonlinearity(V), self.grids[n], self.sampling)[0]
+
+    def _expand(
+        self, U: Tensor, paths: tuple[Path, ...], n: int, tree: Sequence[Sequence[Path]]
+    ) -> Iterator[tuple[int, _Block]]:
+        """Emit a block of nodes of layer n, then expand it depth first, in blocks of bounded size."""
+        grid = self.grids[n]
+        spectrum = grid.fft(U)
+        S = grid.ifft(spectrum * self._output(n))
+        S = S.real if self._real_output[n] and not U.is_complex() else S
+        if n == self.depth:
+            yield n, _Block(paths, U, S, torch.zeros(U.shape[0], dtype=torch.float64, device=U.device))
+            return
+        children = self._children(paths, tree[n + 1])
+        yield n, _Block(paths, U, S, self._pruned(n, spectrum, paths, children))
+        spectra = self._spectra(n)
+        size = max(1, BLOCK_BYTES // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
+        for start in range(0, len(children), size):
+            part = children[start : start + size]
+            parents = torch.tensor([p for p, _, _ in part], device=U.device)
+            atoms = torch.tensor([a for _, a, _ in part], device=U.device)
+            filtered = spectrum.index_select(1, parents) * spectra.index_select(0, atoms)
+            V = self._propagate(n, filtered, U.is_complex())
+            yield from self._expand(V, tuple(q for _, _, q in part), n + 1, tree)
+
+    def _children(self, paths: Sequence[Path], level: Sequence[Path]) -> list[tuple[int, int, Path]]:
+        """(parent position, atom, path) of every path of `level` whose parent is among `paths`, in order."""
+        position = {path: i for i, path in enumerate(paths)}
+        return [(position[q[:-1]], q[-1], q) for q in level if q[:-1] in position]
+
+    def _pruned(self, n: int, spectrum: Tensor, paths: Sequence[Path], children: Sequence[tuple[int, int, Path]]) -> Tensor:
+        """Energy of the candidates that are not expanded, summed over the block, ``(batch,)``."""
+        bank, grid = self.banks[n], self.grids[n]
+        if len(children) == len(paths) * len(bank):
+            return torch.zeros(spectrum.shape[0], dtype=torch.float64, device=spectrum.device)
+        kept = torch.zeros(len(paths), len(bank), dtype=torch.float64)
+        for p, a, _ in children:
+            kept[p, a] = 1.0
+        dropped = (1 - kept).to(spectrum.device)
+        return (self._candidate_energies(n, spectrum) * dropped).sum((1, 2))
+
+    def _candidate_energies(self, n: int, spectrum: Tensor) -> Tensor:
+        """``||u * g||^2`` for every map and atom by Parseval, ``(batch, n_paths, n_atoms)``, float64."""
+        grid = self.grids[n]
+        power = _abs2(spectrum).flatten(2) * (grid.cell_volume / grid.size)
+        return power @ _abs2(self._spectra(n)).flatten(1).T
+
+    def _collect(self, x: Tensor, tree: Sequence[Sequence[Path]]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Features, remainders and pruned energy of one chunk of the batch."""
+        values: list[list[Tensor]] = [[] for _ in tree]
+        remainder = [torch.zeros(x.shape[0], dtype=torch.float64, device=x.device) for _ in tree]
+        pruned = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
+        for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
+            values[n].append(block.S)
+            remainder[n] = remainder[n] + self.grids[n].energy(block.U).sum(1)
+            pruned = pruned + block.pruned
+        empty = [x.new_zeros((x.shape[0], 0, *g.shape)) for g in self.grids]
+        return [torch.cat(v, 1) if v else e for v, e in zip(values, empty, strict=True)], remainder, pruned
+
+    def _batches(self, x: Tensor) -> list[Tensor]:
+        """Chunks of the batch for which one layer's block stays bounded; at least one chunk."""
+        widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True))
+        size = max(1, BLOCK_BYTES // (2 * x.element_size() * widest))
+        return list(x.split(size)) if x.shape[0] > size else [x]
+
+    # ------------------------------------------------------------------ paths
+
+    def _structural_tree(self, max_bytes: int) -> list[list[Path]]:
+        """Paths of every layer in lexicographic order; refuses before listing more than `max_bytes` would hold."""
+        rule = self.path_rule
+        assert isinstance(rule, StructuralRule)
+        tree: list[list[Path]] = [[Path(())]]
+        item = torch.finfo(self.dtype).bits // 8
+        used = self.grids[0].size * item
+        for n, bank in enumerate(self.banks[:-1]):
+            S = float(self.layers[n - 1].pooling.factor) if n else 1.0
+            octaves = math.log2(S) if self.sampling == "dilate" else 0.0
+            level = []
+            bytes_per_path = self.grids[n + 1].size * item * (1 if self.real[n + 1] else 2)
+            if isinstance(rule, AllPaths) and used + len(tree[n]) * len(bank) * bytes_per_path > max_bytes:
+                self._refuse(n + 1, len(tree[n]) * len(bank), used + len(tree[n]) * len(bank) * bytes_per_path, max_bytes)
+            for path in tree[n]:
+                parent = self.banks[n - 1].atoms[path[-1]] if path else None
+                for index, child in enumerate(bank.atoms):
+                    if rule.allows(path, parent, index, child, octaves):
+                        level.append(path.child(index))
+                if used + len(level) * bytes_per_path > max_bytes:
+                    self._refuse(n + 1, len(level), used + len(level) * bytes_per_path, max_bytes)
+            used += len(level) * bytes_per_path
+            tree.append(level)
+        return tree
+
+    def _refuse(self, n: int, paths: int, needed: float, max_bytes: int) -> None:
+        raise ValueError(
+            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal would need "
+            f"{needed / 2**30:.2f} GiB, above max_bytes = {max_bytes / 2**30:.2f} GiB. Use fewer layers or atoms, "
+            "`paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
+        )
+
+    def _energy_tree(self, x: Tensor) -> list[list[Path]]:
+        """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation."""
+        rule = self.path_rule
+        assert isinstance(rule, EnergyRule)
+        tree = [[Path(())]]
+        with torch.no_grad():
+            U = x.unsqueeze(1)
+            total = self.grid.energy(x).clamp_min(torch.finfo(torch.float64).tiny)
+            for n in range(self.depth):
+                spectrum = self.grids[n].fft(U)
+                if x.shape[0] == 0 or U.shape[1] == 0:
+                    tree.append([])
+                    U = U.new_zeros((x.shape[0], 0, *self.grids[n + 1].shape))
+                    continue
+                shares = (self._candidate_energies(n, spectrum) / total[:, None, None]).amax(0)
+                pairs = torch.nonzero(rule.keep(shares))
+                tree.append([tree[n][p].child(a) for p, a in pairs.tolist()])
+                filtered = spectrum.index_select(1, pairs[:, 0]) * self._spectra(n).index_select(0, pairs[:, 1])
+                U = self._propagate(n, filtered, U.is_complex())
+        return tree
+
+    def frozen(self, features: Features) -> FeatureExtractor:
+        """The extractor restricted to the paths of `features`, so that distances compare equal path sets."""
+        return self.rebuilt(paths=FixedPaths(features.paths))
+
+    def rebuilt(self, **changes: Any) -> FeatureExtractor:
+        """A new extractor with some constructor arguments changed, on the same device."""
+        arguments = {
+            "layers": self.layers,
+            "grid": self.grid,
+            "final": self.final,
+            "paths": self.path_rule,
+            "sampling": self.sampling,
+            "complex_input": self.complex_input,
+            "dtype": self.dtype,
+            "max_bytes": self.max_bytes,
+            "reference": self.reference,
+        }
+        return FeatureExtractor(**(arguments | changes)).to(self.device)
+
+
+def prepare(self, f: Tensor | np.ndarray) -> Tensor:
         """Checked copy-free tensor in the extractor's precision; raises as `forward`."""
         return prepare(f, self.grid, self.dtype, self.device, complex_input=self.complex_input)
 

@@ -1,0 +1,139 @@
+r"""Signals that are known or likely to be extremal: random ones have almost no power against a Lipschitz bound.
+
+All batches have shape ``(n, *grid.shape)`` and unit root-mean-square amplitude; real unless complex signals are allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from scatter_theory.frames import Bank
+from scatter_theory.grid import Grid
+from scatter_theory.network import FeatureExtractor
+
+
+def unit_rms(x: Tensor, ndim: int) -> Tensor:
+    """Scale every signal of a batch to root-mean-square 1; zero signals are dropped."""
+    axes = tuple(range(-ndim, 0))
+    rms = (x.abs() ** 2).mean(axes).sqrt()
+    return x[rms > 0] / rms[rms > 0].reshape(-1, *(1,) * ndim)
+
+
+def noise(grid: Grid, n: int, generator: torch.Generator, *, complex_input: bool, device: torch.device) -> Tensor:
+    """White Gaussian noise and, for every second signal, noise with spectrum ``1/|k|``."""
+    dtype = torch.complex128 if complex_input else torch.float64
+    x = torch.randn((n, *grid.shape), generator=generator, dtype=dtype).to(device)
+    radius = torch.linalg.vector_norm(grid.frequencies(device=device), dim=0)
+    radius = radius.clamp_min(min(1 / e for e in grid.extent))
+    coloured = grid.ifft(grid.fft(x) / radius)
+    x = torch.where((torch.arange(n, device=device) % 2 == 1).reshape(-1, *(1,) * grid.ndim), coloured if complex_input else coloured.real, x)
+    return unit_rms(x, grid.ndim)
+
+
+def tone(grid: Grid, bins: Sequence[int], *, complex_input: bool, device: torch.device) -> Tensor:
+    """One tone, ``exp(2 pi i <k, n/N>)`` or its cosine."""
+    angle = torch.zeros(grid.shape, dtype=torch.float64, device=device)
+    for axis, (k, n) in enumerate(zip(bins, grid.shape, strict=True)):
+        steps = torch.arange(n, dtype=torch.float64, device=device) * (2 * math.pi * (k % n) / n)
+        angle = angle + steps.reshape([-1 if a == axis else 1 for a in range(grid.ndim)])
+    return torch.polar(torch.ones_like(angle), angle) if complex_input else torch.cos(angle)
+
+
+def _bins_at(power: Tensor, count: int) -> list[tuple[int, ...]]:
+    """DFT bins of the `count` largest entries."""
+    flat = torch.topk(power.flatten(), min(count, power.numel())).indices
+    return [tuple(int(i) for i in torch.unravel_index(k, power.shape)) for k in flat]
+
+
+def _spread_bins(grid: Grid, count: int, generator: torch.Generator) -> list[tuple[int, ...]]:
+    """Bins spread over the octaves and directions, random within; all of them on small lines."""
+    if grid.ndim == 1 and grid.size <= 2 * count:
+        return [(k,) for k in range(grid.size // 2 + 1)]
+    bins = []
+    for _ in range(count):
+        direction = torch.randn(grid.ndim, generator=generator, dtype=torch.float64)
+        direction = direction / direction.abs().max()
+        octave = 2.0 ** (-8.0 * float(torch.rand(1, generator=generator)))
+        bins.append(tuple(int(round(float(u) * octave * (n // 2))) for u, n in zip(direction, grid.shape, strict=True)))
+    return list(dict.fromkeys(bins))
+
+
+def decay_bins(phi: FeatureExtractor, n: int, count: int = 3) -> list[tuple[int, ...]]:
+    """Bins where ``|chi_n(xi)| |xi|`` is largest: the extremal modulations of the translation bound."""
+    grid = phi.grids[n]
+    radius = torch.linalg.vector_norm(grid.frequencies(device=phi.device), dim=0)
+    return _bins_at(phi.banks[n].output.abs().to(phi.device) * radius, count)
+
+
+def tones(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
+    """Tones at the maximum and minimum of the Littlewood-Paley sum, at ``sup |chi||xi|``, at atom centres, and spread."""
+    grid, bank, device = phi.grid, phi.banks[0], phi.device
+    total = bank.littlewood_paley(real=phi.real[0])
+    bins = [(0,) * grid.ndim, *_bins_at(total, 2), *_bins_at(-total, 1), *decay_bins(phi, 0)]
+    for n in range(1, phi.depth + 1):
+        if phi.grids[n].shape == grid.shape:
+            bins += decay_bins(phi, n, 1)
+    bins += _peaks(bank)[: count // 3]
+    bins += _spread_bins(grid, max(count - len(bins), 4), generator)
+    bins = list(dict.fromkeys(bins))[: max(count, 8)]
+    return unit_rms(torch.stack([tone(grid, k, complex_input=phi.complex_input, device=device) for k in bins]), grid.ndim)
+
+
+def _peaks(bank: Bank) -> list[tuple[int, ...]]:
+    """Bin of the largest value of every atom."""
+    if len(bank) == 0:
+        return []
+    index = bank.spectra.abs().flatten(1).argmax(1)
+    return [tuple(int(i) for i in torch.unravel_index(k, bank.grid.shape)) for k in index]
+
+
+def beats(phi: FeatureExtractor, count: int) -> Tensor:
+    """Amplitude-modulated carriers ``(1 + cos b) cos a`` and half-wave modulations: a at atom peaks, b at ``sup |chi_n||xi|``."""
+    grid, device = phi.grid, phi.device
+    carriers = _peaks(phi.banks[0])
+    signals = []
+    for n in range(1, phi.depth + 1):
+        for b in decay_bins(phi, n, 1):
+            coarse = phi.grids[n].shape
+            signed = tuple((k - m if k > m // 2 else k) for k, m in zip(b, coarse, strict=True))
+            envelope = tone(grid, signed, complex_input=False, device=device)
+            for a in carriers[:: max(1, 2 * len(carriers) * phi.depth // max(count, 1))]:
+                carrier = tone(grid, a, complex_input=phi.complex_input, device=device)
+                signals += [(1 + envelope) * carrier, torch.relu(envelope) * carrier]
+    if not signals:
+        return torch.zeros((0, *grid.shape), dtype=torch.float64, device=device)
+    return unit_rms(torch.stack(signals[:count]), grid.ndim)
+
+
+def atoms(phi: FeatureExtractor, count: int) -> Tensor:
+    """Atoms of the first layer in space, the output atom first (real parts for real signals)."""
+    bank = phi.banks[0]
+    every = max(1, len(bank) // max(count - 1, 1))
+    spectra = torch.cat([bank.output[None].to(bank.spectra.dtype), bank.spectra[::every]]).to(phi.device)
+    space = bank.grid.ifft(spectra)
+    return unit_rms(space if phi.complex_input else space.real, bank.grid.ndim)[:count]
+
+
+def spikes(phi: FeatureExtractor) -> Tensor:
+    """A spike, a comb with the first layer's pooling factor as period, a step, and a constant."""
+    grid, device = phi.grid, phi.device
+    spike = torch.zeros(grid.shape, dtype=torch.float64, device=device)
+    spike[(0,) * grid.ndim] = 1.0
+    period = max(2, int(phi.layers[0].pooling.factor))
+    comb = torch.zeros_like(spike)
+    comb[tuple(slice(None, None, period) for _ in grid.shape)] = 1.0
+    step = torch.zeros_like(spike)
+    step[tuple(slice(0, max(1, n // 2)) for n in grid.shape)] = 1.0
+    signals = torch.stack([spike, comb, step, torch.ones_like(spike)])
+    return unit_rms(signals.to(torch.complex128) if phi.complex_input else signals, grid.ndim)
+
+
+def structured(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
+    """Tones, beats, atoms and spikes, about `count` signals."""
+    parts = [tones(phi, count // 2, generator), beats(phi, count // 4), atoms(phi, count // 4), spikes(phi)]
+    dtype = torch.complex128 if phi.complex_input else torch.float64
+    return torch.cat([p.to(dtype) for p in parts])
