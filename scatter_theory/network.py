@@ -1,4 +1,4 @@
-r"""Layers and the feature extractor: the readable core.
+r"""The feature extractor: the readable core.
 
 Layer n has a frame with output atom :math:`\chi_{n-1}` and propagating atoms :math:`g_\lambda`, a non-linearity M and a
 pooling P with factor S,
@@ -24,47 +24,22 @@ from scatter_theory.constants import Constant
 from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.frames import Bank, Frame
 from scatter_theory.grid import Grid
-from scatter_theory.nonlinearities import Modulus, Nonlinearity
-from scatter_theory.paths import AllPaths, EnergyRule, FixedPaths, Path, PathRule, StructuralRule
-from scatter_theory.poolings import NoPooling, Pooling, Sampling, check_sampling
+from scatter_theory.inputs import prepare
+from scatter_theory.layers import Layer, bank_of
+from scatter_theory.paths import (
+    AllPaths,
+    EnergyRule,
+    FixedPaths,
+    Path,
+    PathRule,
+    PathTree,
+    StructuralRule,
+    structural_tree,
+)
+from scatter_theory.poolings import Sampling, check_sampling
 
 #: Bytes of one block of propagated maps during extraction.
 BLOCK_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: a frame, a non-linearity and a pooling.
-
-    Parameters
-    ----------
-    frame : Frame
-        Atoms; its output atom emits the features of the layer's *input*.
-    nonlinearity : Nonlinearity
-    pooling : Pooling
-
-    Raises
-    ------
-    TypeError
-        If an argument is not an instance of its class.
-    """
-
-    frame: Frame
-    nonlinearity: Nonlinearity = Modulus()
-    pooling: Pooling = NoPooling()
-
-    def __post_init__(self) -> None:
-        for name, base in (("frame", Frame), ("nonlinearity", Nonlinearity), ("pooling", Pooling)):
-            value = getattr(self, name)
-            if not isinstance(value, base):
-                raise TypeError(
-                    f"`Layer({name}=...)`: got {value!r} of type {type(value).__name__}, expected a {base.__name__} "
-                    f"instance{' (did you forget the parentheses?)' if isinstance(value, type) else ''}."
-                )
-
-    def normalised(self, sampling: Sampling = "dilate") -> Layer:
-        """The layer with its frame scaled so that it is admissible; positive scaling of all atoms alike."""
-        return Layer(self.frame.normalised(self.nonlinearity, self.pooling, sampling), self.nonlinearity, self.pooling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +146,12 @@ class FeatureExtractor(nn.Module):
         grids, real, banks = [grid], [not complex_input], []
         for n, layer in enumerate(self.layers):
             layer.pooling.lipschitz(grids[n], sampling)
-            bank = _bank(layer.frame, layer.nonlinearity, grids[n], self.reference, real[n], f"layers[{n}]")
-            banks.append(bank)
+            banks.append(bank_of(layer, grids[n], self.reference, real[n], f"layers[{n}]"))
             grids.append(layer.pooling.grid(grids[n], sampling))
-            real.append(
-                layer.nonlinearity.conjugation == "A" or layer.pooling.real_output or (real[n] and bank.kind == "real")
-            )
-        banks.append(_bank(self.final, Modulus(), grids[-1], self.reference, real[-1], "final"))
+            real.append(layer.keeps_real(real[n], banks[n]))
+        # Only the output atom of this bank is used, so that a half bank is as good as a full one.
+        sided = "half" if real[-1] else "both"
+        banks.append(self.final.on(grids[-1], reference=self.reference, sided=sided, real=real[-1]))
         #: Grids of layers 0..N.
         self.grids: tuple[Grid, ...] = tuple(grids)
         #: Whether the maps of layers 0..N are real for every real signal.
@@ -189,7 +163,7 @@ class FeatureExtractor(nn.Module):
             if n < len(self.layers):
                 self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype), persistent=False)
         self._real_output = tuple(_hermitian(bank) for bank in banks)
-        self._tree = self._structural_tree(max_bytes) if isinstance(paths, StructuralRule) else None
+        self._tree = self._structural_tree() if isinstance(paths, StructuralRule) else None
 
     # ------------------------------------------------------------------ description
 
@@ -266,11 +240,10 @@ class FeatureExtractor(nn.Module):
         """Predicted paths, coefficients per signal and bytes for a batch; exact paths for structural rules only."""
         if self._tree is None:
             raise ValueError(f"`cost`: {self.path_rule!r} chooses paths by the signals, so their number is not known yet.")
-        counts = tuple(len(level) for level in self._tree)
+        counts = tuple(len(level) for level in self._tree.levels)
         item = torch.finfo(self.dtype).bits // 8
         coefficients = sum(c * g.size for c, g in zip(counts, self.grids, strict=True))
-        sizes = [2 if not real else 1 for real in self.real]
-        feature = sum(c * g.size * s for c, g, s in zip(counts, self.grids, sizes, strict=True)) * item * batch
+        feature = sum(c * b for c, b in zip(counts, self._bytes_per_path(), strict=True)) * batch
         widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True)) * 2 * item * batch
         return Cost(counts, coefficients, feature, 4 * min(widest, BLOCK_BYTES) * self.depth + feature)
 
@@ -325,7 +298,7 @@ class FeatureExtractor(nn.Module):
         tree = self._tree if self._tree is not None else self._energy_tree(x)
         parts = [self._collect(chunk, tree) for chunk in self._batches(x)]
         layers = []
-        for n, level in enumerate(tree):
+        for n, level in enumerate(tree.levels):
             values = torch.cat([p[0][n] for p in parts]) if len(parts) > 1 else parts[0][0][n]
             scales = tuple(tuple(self.banks[k].atoms[i].scale for k, i in enumerate(q)) for q in level)
             values = values.reshape(*batch, *values.shape[1:])
@@ -371,7 +344,7 @@ class FeatureExtractor(nn.Module):
         return layer.pooling(layer.nonlinearity(V), self.grids[n], self.sampling)[0]
 
     def _expand(
-        self, U: Tensor, paths: tuple[Path, ...], n: int, tree: Sequence[Sequence[Path]]
+        self, U: Tensor, paths: tuple[Path, ...], n: int, tree: PathTree
     ) -> Iterator[tuple[int, _Block]]:
         """Emit a block of nodes of layer n, then expand it depth first, in blocks of bounded size."""
         grid = self.grids[n]
@@ -381,7 +354,7 @@ class FeatureExtractor(nn.Module):
         if n == self.depth:
             yield n, _Block(paths, U, S, torch.zeros(U.shape[0], dtype=torch.float64, device=U.device))
             return
-        children = self._children(paths, tree[n + 1])
+        children = tree.children(paths)
         yield n, _Block(paths, U, S, self._pruned(n, spectrum, paths, children))
         spectra = self._spectra(n)
         size = max(1, BLOCK_BYTES // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
@@ -393,14 +366,11 @@ class FeatureExtractor(nn.Module):
             V = self._propagate(n, filtered, U.is_complex())
             yield from self._expand(V, tuple(q for _, _, q in part), n + 1, tree)
 
-    def _children(self, paths: Sequence[Path], level: Sequence[Path]) -> list[tuple[int, int, Path]]:
-        """(parent position, atom, path) of every path of `level` whose parent is among `paths`, in order."""
-        position = {path: i for i, path in enumerate(paths)}
-        return [(position[q[:-1]], q[-1], q) for q in level if q[:-1] in position]
-
-    def _pruned(self, n: int, spectrum: Tensor, paths: Sequence[Path], children: Sequence[tuple[int, int, Path]]) -> Tensor:
+    def _pruned(
+        self, n: int, spectrum: Tensor, paths: Sequence[Path], children: Sequence[tuple[int, int, Path]]
+    ) -> Tensor:
         """Energy of the candidates that are not expanded, summed over the block, ``(batch,)``."""
-        bank, grid = self.banks[n], self.grids[n]
+        bank = self.banks[n]
         if len(children) == len(paths) * len(bank):
             return torch.zeros(spectrum.shape[0], dtype=torch.float64, device=spectrum.device)
         kept = torch.zeros(len(paths), len(bank), dtype=torch.float64)
@@ -415,10 +385,10 @@ class FeatureExtractor(nn.Module):
         power = _abs2(spectrum).flatten(2) * (grid.cell_volume / grid.size)
         return power @ _abs2(self._spectra(n)).flatten(1).T
 
-    def _collect(self, x: Tensor, tree: Sequence[Sequence[Path]]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    def _collect(self, x: Tensor, tree: PathTree) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Features, remainders and pruned energy of one chunk of the batch."""
-        values: list[list[Tensor]] = [[] for _ in tree]
-        remainder = [torch.zeros(x.shape[0], dtype=torch.float64, device=x.device) for _ in tree]
+        values: list[list[Tensor]] = [[] for _ in tree.levels]
+        remainder = [torch.zeros(x.shape[0], dtype=torch.float64, device=x.device) for _ in tree.levels]
         pruned = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
         for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
             values[n].append(block.S)
@@ -435,58 +405,38 @@ class FeatureExtractor(nn.Module):
 
     # ------------------------------------------------------------------ paths
 
-    def _structural_tree(self, max_bytes: int) -> list[list[Path]]:
-        """Paths of every layer in lexicographic order; refuses before listing more than `max_bytes` would hold."""
-        rule = self.path_rule
-        assert isinstance(rule, StructuralRule)
-        tree: list[list[Path]] = [[Path(())]]
+    def _bytes_per_path(self) -> list[int]:
+        """Bytes of the features of one path and one signal, for layers 0..N."""
         item = torch.finfo(self.dtype).bits // 8
-        used = self.grids[0].size * item
-        for n, bank in enumerate(self.banks[:-1]):
-            S = float(self.layers[n - 1].pooling.factor) if n else 1.0
-            octaves = math.log2(S) if self.sampling == "dilate" else 0.0
-            level = []
-            bytes_per_path = self.grids[n + 1].size * item * (1 if self.real[n + 1] else 2)
-            if isinstance(rule, AllPaths) and used + len(tree[n]) * len(bank) * bytes_per_path > max_bytes:
-                self._refuse(n + 1, len(tree[n]) * len(bank), used + len(tree[n]) * len(bank) * bytes_per_path, max_bytes)
-            for path in tree[n]:
-                parent = self.banks[n - 1].atoms[path[-1]] if path else None
-                for index, child in enumerate(bank.atoms):
-                    if rule.allows(path, parent, index, child, octaves):
-                        level.append(path.child(index))
-                if used + len(level) * bytes_per_path > max_bytes:
-                    self._refuse(n + 1, len(level), used + len(level) * bytes_per_path, max_bytes)
-            used += len(level) * bytes_per_path
-            tree.append(level)
-        return tree
+        parts = [1 if real and output else 2 for real, output in zip(self.real, self._real_output, strict=True)]
+        return [grid.size * item * part for grid, part in zip(self.grids, parts, strict=True)]
 
-    def _refuse(self, n: int, paths: int, needed: float, max_bytes: int) -> None:
-        raise ValueError(
-            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal would need "
-            f"{needed / 2**30:.2f} GiB, above max_bytes = {max_bytes / 2**30:.2f} GiB. Use fewer layers or atoms, "
-            "`paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
-        )
+    def _structural_tree(self) -> PathTree:
+        assert isinstance(self.path_rule, StructuralRule)
+        octaves = [math.log2(layer.pooling.factor) if self.sampling == "dilate" else 0.0 for layer in self.layers]
+        atoms = [bank.atoms for bank in self.banks[:-1]]
+        return structural_tree(self.path_rule, atoms, octaves, self._bytes_per_path(), self.max_bytes)
 
-    def _energy_tree(self, x: Tensor) -> list[list[Path]]:
+    def _energy_tree(self, x: Tensor) -> PathTree:
         """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation."""
         rule = self.path_rule
         assert isinstance(rule, EnergyRule)
-        tree = [[Path(())]]
+        levels = [[Path(())]]
         with torch.no_grad():
             U = x.unsqueeze(1)
             total = self.grid.energy(x).clamp_min(torch.finfo(torch.float64).tiny)
             for n in range(self.depth):
                 spectrum = self.grids[n].fft(U)
                 if x.shape[0] == 0 or U.shape[1] == 0:
-                    tree.append([])
+                    levels.append([])
                     U = U.new_zeros((x.shape[0], 0, *self.grids[n + 1].shape))
                     continue
                 shares = (self._candidate_energies(n, spectrum) / total[:, None, None]).amax(0)
                 pairs = torch.nonzero(rule.keep(shares))
-                tree.append([tree[n][p].child(a) for p, a in pairs.tolist()])
+                levels.append([levels[n][p].child(a) for p, a in pairs.tolist()])
                 filtered = spectrum.index_select(1, pairs[:, 0]) * self._spectra(n).index_select(0, pairs[:, 1])
                 U = self._propagate(n, filtered, U.is_complex())
-        return tree
+        return PathTree(levels)
 
     def frozen(self, features: Features) -> FeatureExtractor:
         """The extractor restricted to the paths of `features`, so that distances compare equal path sets."""
@@ -508,36 +458,6 @@ class FeatureExtractor(nn.Module):
         return FeatureExtractor(**(arguments | changes)).to(self.device)
 
 
-def prepare(
-    f: Any, grid: Grid, dtype: torch.dtype, device: torch.device, *, complex_input: bool, name: str = "f"
-) -> Tensor:
-    """Check a signal and bring it to the given precision without loss; see `FeatureExtractor.forward`."""
-    if isinstance(f, np.ndarray):
-        f = torch.as_tensor(np.ascontiguousarray(f) if any(s < 0 for s in f.strides) else f)
-    if not isinstance(f, Tensor):
-        raise TypeError(f"`{name}`: got {type(f).__name__}, expected a torch tensor or a numpy array.")
-    allowed = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-    if f.dtype not in allowed:
-        raise TypeError(f"`{name}`: got dtype {f.dtype}, expected float32, float64, complex64 or complex128. Convert it, e.g. `{name}.double()`.")
-    d = grid.ndim
-    if f.ndim < d or tuple(f.shape[f.ndim - d :]) != grid.shape:
-        raise ValueError(f"`{name}`: got shape {tuple(f.shape)}, expected (*batch, {', '.join(map(str, grid.shape))}) for {grid}.")
-    if f.is_complex() and not complex_input:
-        raise ValueError(
-            f"`{name}`: got complex values, but the extractor was built for real signals (its half banks and bounds are "
-            "valid for those only). Build it with `complex_input=True`."
-        )
-    if f.device != device:
-        raise ValueError(f"`{name}`: on device {f.device}, but the extractor is on {device}. Move one of them with `.to(...)`.")
-    target = {torch.float32: torch.complex64, torch.float64: torch.complex128}[dtype] if f.is_complex() else dtype
-    if torch.promote_types(f.dtype, target) != target:
-        raise TypeError(f"`{name}`: got {f.dtype}, but the extractor computes in {dtype}, which would lose digits. Use `extractor.double()` or convert `{name}`.")
-    if f.device.type == "cpu" and not bool(torch.isfinite(f.detach()).all()):
-        first = tuple(torch.nonzero(~torch.isfinite(f.detach()))[0].tolist())
-        raise ValueError(f"`{name}`: entry {first} is {f[first].item()}; all entries must be finite.")
-    return f.to(target)
-
-
 def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any) -> None:
     check_sampling("FeatureExtractor", sampling)
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
@@ -549,19 +469,6 @@ def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: s
         raise TypeError(f"`FeatureExtractor(final=...)`: got {final!r}, expected a Frame instance.")
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
-
-
-def _bank(frame: Frame, nonlinearity: Nonlinearity, grid: Grid, reference: Grid, real: bool, where: str) -> Bank:
-    """Bank of one layer; a half bank only where maps are real."""
-    half = real and nonlinearity.conjugation == "A"
-    bank = frame.on(grid, reference=reference, sided="half" if half else "both", real=real)
-    if bank.kind == "half" and not real:
-        raise ValueError(
-            f"`FeatureExtractor({where})`: {frame!r} is a half bank, but the maps that enter this layer are complex, so the "
-            "omitted conjugate partners carry energy of their own. Use sided='both' (or 'auto'); a half bank is exact after a modulus, "
-            "or at the first layer for real signals."
-        )
-    return bank
 
 
 def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -150,3 +150,76 @@ class EnergyThreshold(EnergyRule):
     def keep(self, shares: Tensor) -> Tensor:
         """Shares at or above the threshold."""
         return shares >= self.fraction
+
+
+class PathTree:
+    """The paths that are expanded, layer by layer in lexicographic order, closed under prefixes.
+
+    Parameters
+    ----------
+    levels : sequence of sequence of Path
+        Paths of length 0, 1, ..., N.
+    """
+
+    def __init__(self, levels: Sequence[Sequence[Path]]) -> None:
+        self.levels = tuple(tuple(level) for level in levels)
+        self._children: dict[Path, list[Path]] = {}
+        for level in self.levels[1:]:
+            for path in level:
+                self._children.setdefault(Path(path[:-1]), []).append(path)
+
+    def children(self, paths: Sequence[Path]) -> list[tuple[int, int, Path]]:
+        """(parent position, atom, path) of every child of `paths`, in order."""
+        return [(i, q[-1], q) for i, path in enumerate(paths) for q in self._children.get(path, ())]
+
+
+def structural_tree(
+    rule: StructuralRule,
+    atoms: Sequence[Sequence[Atom]],
+    octaves: Sequence[float],
+    bytes_per_path: Sequence[int],
+    max_bytes: int,
+) -> PathTree:
+    """All paths that a rule allows.
+
+    Parameters
+    ----------
+    rule : StructuralRule
+    atoms : sequence of sequence of Atom
+        Propagating atoms of layers 1..N.
+    octaves : sequence of float
+        Relabelling by the pooling of layers 1..N, see `StructuralRule.allows`.
+    bytes_per_path : sequence of int
+        Bytes of the features of one path in layers 0..N.
+    max_bytes : int
+        Limit for the features of one signal.
+
+    Raises
+    ------
+    ValueError
+        As soon as the paths listed so far need more than `max_bytes`.
+    """
+    levels, used = [[Path(())]], bytes_per_path[0]
+    for n, candidates in enumerate(atoms):
+        if isinstance(rule, AllPaths):
+            refuse_above(max_bytes, n + 1, len(levels[n]) * len(candidates), used, bytes_per_path[n + 1])
+        level: list[Path] = []
+        for path in levels[n]:
+            parent = atoms[n - 1][path[-1]] if path else None
+            between = octaves[n - 1] if path else 0.0
+            level += [path.child(i) for i, atom in enumerate(candidates) if rule.allows(path, parent, i, atom, between)]
+            refuse_above(max_bytes, n + 1, len(level), used, bytes_per_path[n + 1])
+        used += len(level) * bytes_per_path[n + 1]
+        levels.append(level)
+    return PathTree(levels)
+
+
+def refuse_above(max_bytes: int, n: int, paths: int, used: int, bytes_per_path: int) -> None:
+    """Raise ValueError if `paths` paths in layer n, after `used` bytes in the layers before, need more than `max_bytes`."""
+    needed = used + paths * bytes_per_path
+    if needed > max_bytes:
+        raise ValueError(
+            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal would "
+            f"need {needed / 2**30:.2f} GiB, above max_bytes = {max_bytes / 2**30:.2f} GiB. Use fewer layers or atoms, "
+            "`paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
+        )
