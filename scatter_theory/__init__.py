@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from scatter_theory import frames
+from scatter_theory import frames, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -61,4 +61,5 @@ __all__ = [
     "Tanh",
     "Verdict",
     "frames",
+    "verify",
 ]

@@ -115,10 +115,22 @@ class BoundCheck:
 
     @property
     def ratio(self) -> np.ndarray:
-        """``measured / bound`` per point; 0 / 0 counts as 0, and a positive value over 0 as infinite."""
+        """``measured / bound`` per point; over a bound of 0, a value within rounding counts as 0, any other as infinite."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.measured / self.bound
-        return np.where((self.measured == 0) & (self.bound == 0), 0.0, ratio)
+        return np.where((self.bound == 0) & (self.measured <= self.rounding), 0.0, ratio)
+
+    @property
+    def rounding(self) -> np.ndarray:
+        """Sum of the rounding terms of the budget per point."""
+        terms = (np.asarray(e.value, dtype=float) for e in self.budget if e.kind == "rounding")
+        return sum(terms, np.zeros(self.measured.shape))
+
+    @property
+    def discretisation(self) -> np.ndarray:
+        """Sum of the discretisation terms of the budget per point."""
+        terms = (np.asarray(e.value, dtype=float) for e in self.budget if e.kind == "discretisation")
+        return sum(terms, np.zeros(self.measured.shape))
 
     @property
     def worst(self) -> float:
@@ -279,8 +291,7 @@ def _outcome(check: BoundCheck, cap: np.ndarray | float | None) -> Outcome:
         return Outcome.INAPPLICABLE
     if check.measured.size == 0:
         return Outcome.INCONCLUSIVE
-    rounding = sum((np.asarray(e.value, dtype=float) for e in check.budget if e.kind == "rounding"), np.zeros(()))
-    error = sum((np.asarray(e.value, dtype=float) for e in check.budget if e.kind == "discretisation"), np.zeros(()))
+    rounding, error = check.rounding, check.discretisation
     with np.errstate(invalid="ignore"):
         above = bool(np.any(check.measured - error > check.bound + rounding))
     if above:

@@ -164,9 +164,8 @@ def _ascend(
         attack.curve.append(float(torch.stack([attack.best[c] for c in cells]).max()))
         if step == effort.steps:
             break
-        z.grad = torch.nan_to_num(torch.view_as_real(z.grad)) if z.grad.is_complex() else torch.nan_to_num(z.grad)
-        if z.is_complex():
-            z.grad = torch.view_as_complex(z.grad)
+        real_view = torch.view_as_real(z.grad) if z.is_complex() else z.grad
+        real_view.nan_to_num_(0.0, 0.0, 0.0)
         optimiser.step()
         decay.step()
         if progress is not None:

@@ -106,11 +106,9 @@ def layer_norms(features: Features) -> Tensor:
     return safe_sqrt(features.energy("layer"))
 
 
-def safe_ratio(measured: Tensor, bound: Tensor) -> Tensor:
-    """``measured / bound``, 0 where both vanish."""
-    tiny = torch.finfo(torch.float64).tiny
-    ratio = measured / bound.clamp_min(tiny)
-    return torch.where((measured == 0) & (bound == 0), torch.zeros_like(ratio), ratio)
+def safe_ratio(measured: Tensor, bound: Tensor, size: Tensor) -> Tensor:
+    """``measured / bound`` for the search, where bounds near the rounding of `size` do not count: ``m / (b + 1e-10 size)``."""
+    return measured / (bound + 1e-10 * size).clamp_min(torch.finfo(torch.float64).tiny)
 
 
 def finish(

@@ -92,7 +92,8 @@ def lipschitz(
         difference = [layer.values[:count] - layer.values[count:] for layer in features.layers]
         energies = torch.stack([g.energy(v).sum(-1) for g, v in zip(phi.grids, difference, strict=True)], -1)
         norms = torch.cat([safe_sqrt(energies.sum(-1, keepdim=True)), safe_sqrt(energies)], -1)
-        return safe_ratio(norms, safe_sqrt(phi.grid.energy(step))[:, None] * bounds)
+        distance = safe_sqrt(phi.grid.energy(step))[:, None]
+        return safe_ratio(norms, distance * bounds, safe_sqrt(phi.grid.energy(f))[:, None] * 1e-3)
 
     pools = _pairs(phi, given_pairs, candidates(phi, given(phi, signals), effort, rng), rng)
     names = ("all layers", *(f"layer {n}" for n in range(phi.depth + 1)))
@@ -101,8 +102,9 @@ def lipschitz(
     )
     worst = int(attack.best.argmax())
     f, step = attack.signals[worst]
-    measured = attack.best * bounds.cpu()
-    cancellation = torch.finfo(torch.float64).eps * 64
+    measured = torch.tensor([_quotient(phi, pair, c) for c, pair in enumerate(attack.signals)], dtype=torch.float64)
+    size = float(phi.grid.norm(f) / phi.grid.norm(step).clamp_min(torch.finfo(torch.float64).tiny))
+    cancellation = 64 * torch.finfo(torch.float64).eps * (1 + size) * bounds.cpu().numpy()
     return finish(
         "lipschitz",
         phi,
@@ -113,7 +115,7 @@ def lipschitz(
         bound=bounds.cpu(),
         constants={"total": total, **{f"layer {n}": c for n, c in enumerate(local)}, **layer_constants(phi)},
         hypotheses=hypotheses,
-        budget=[ErrorTerm("rounding", ROUNDING * bounds.cpu().numpy()), ErrorTerm("cancellation in f - h", cancellation * 1e3)],
+        budget=[ErrorTerm("rounding", ROUNDING * bounds.cpu().numpy()), ErrorTerm("cancellation in the difference", cancellation)],
         started=started,
         seed=seed,
         grid=phi.grid,
@@ -121,6 +123,15 @@ def lipschitz(
         witness={"f": as_array(f), "h": as_array(f + step), "output": names[worst], "mode": attack.modes[worst], "seed": seed},
         notes=_notes(phi, bound),
     )
+
+
+def _quotient(phi: FeatureExtractor, pair: Tensor, cell: int) -> float:
+    """``|||Phi(f) - Phi(h)||| / ||f - h||`` of one pair: all layers (cell 0) or layer ``cell - 1``."""
+    with torch.no_grad():
+        features = phi(torch.stack([pair[0], pair[0] + pair[1]]))
+        energies = [g.energy(v.values[0] - v.values[1]).sum() for g, v in zip(phi.grids, features.layers, strict=True)]
+        energy = sum(energies) if cell == 0 else energies[cell - 1]
+        return float(energy.sqrt() / phi.grid.norm((pair[0] + pair[1]) - pair[0]))
 
 
 def _notes(phi: FeatureExtractor, bound: str) -> tuple[str, ...]:

@@ -259,7 +259,8 @@ class _Bounder:
     def ratios(self, f: Tensor) -> Tensor:
         """Objective of the search, ``(batch, n_cells)``."""
         base = self.phi(f)
-        return safe_ratio(self._differences(f, base), self._bounds(f, base))
+        size = safe_sqrt(self.phi.grid.energy(f))[:, None]
+        return safe_ratio(self._differences(f, base), self._bounds(f, base), size)
 
     def row(self, cell: int, attack: Attack) -> dict[str, float]:
         """Measured value and all bounds of one cell for its witness, relative to ``||f||``."""
@@ -270,7 +271,7 @@ class _Bounder:
             n, m = self.cells[cell]
             bound = float(self._bounds(f, base)[0, cell])
             row = {
-                "measured": float(attack.best[cell]) * bound / norm if bound else float(self._differences(f, base)[0, cell]) / norm,
+                "measured": float(self._differences(f, base)[0, cell]) / norm,
                 "bound": bound / norm,
                 "multiplier bound": float(self._multiplier[cell]) * float(safe_sqrt(base.remainder[n])) / norm,
                 "a posteriori bound": float(self._posteriori(base)[0, cell]) / norm,

@@ -1,0 +1,116 @@
+"""All verifiers on one extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from scatter_theory.network import FeatureExtractor
+from scatter_theory.results import BoundCheck, Verdict
+from scatter_theory.search import Effort, Seed, seeded
+from scatter_theory.verify._common import Progress
+from scatter_theory.verify._covariance import covariance
+from scatter_theory.verify._energy import energy
+from scatter_theory.verify._frame import admissibility, frame
+from scatter_theory.verify._lipschitz import lipschitz
+from scatter_theory.verify._pointwise import nonlinearity, pooling
+from scatter_theory.verify._translation import translation
+
+#: Name of the check -> what it verifies; `suite` runs them in this order.
+CLAIMS: dict[str, str] = {
+    "frame": "frame bounds of every layer's bank",
+    "nonlinearity": "Lipschitz constant of every non-linearity",
+    "pooling": "Lipschitz constant and covariance of every pooling",
+    "admissibility": "admissibility of every layer",
+    "lipschitz": "Lipschitz continuity, total and per layer",
+    "energy": "energy of the features against c_0",
+    "balance": "energy identity",
+    "remainder": "energy remainder per layer",
+    "getter": "uniform energy decay on the grid",
+    "rate": "energy decay rate of one-sided filters",
+    "covariance": "translation covariance",
+    "translation": "vertical translation invariance",
+    "multiplier": "translation, per-shift multiplier",
+    "posteriori": "translation, a posteriori",
+    "full_covariance": "full translation covariance",
+}
+
+
+def suite(
+    phi: FeatureExtractor,
+    signals: Any = None,
+    *,
+    claims: Sequence[str] | None = None,
+    effort: Effort = Effort(random=16, structured=48, steps=30, restarts=2),  # noqa: B008 - frozen
+    generator: Seed = None,
+    progress: Progress = None,
+    title: str = "scatter_theory",
+) -> Verdict:
+    """Run every verifier, or the given ones, on one extractor.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+    signals : (*batch, *shape) tensor or array, optional
+        The user's signals.
+    claims : sequence of str, optional
+        Keys of `CLAIMS`; default: all.
+    effort, generator, progress
+        As in `lipschitz`; one seed serves all checks.
+    title : str
+        Title of the report.
+
+    Returns
+    -------
+    Verdict
+        Checks by name; layers and modules that occur several times are checked once.
+
+    Raises
+    ------
+    ValueError
+        For an unknown claim.
+    """
+    _, seed = seeded(generator)
+    unknown = [c for c in (claims or ()) if c not in CLAIMS]
+    if unknown:
+        raise ValueError(f"`suite(claims=...)`: unknown {unknown}; known: {list(CLAIMS)}.")
+    wanted = [c for c in CLAIMS if claims is None or c in claims]
+    jobs = [job for claim in wanted for job in _jobs(phi, signals, claim, effort, seed)]
+    checks: dict[str, BoundCheck] = {}
+    for k, (name, run) in enumerate(jobs):
+        checks[name] = run()
+        if progress is not None:
+            progress(k + 1, len(jobs), name)
+    return Verdict(checks, title)
+
+
+def _jobs(
+    phi: FeatureExtractor, signals: Any, claim: str, effort: Effort, seed: int
+) -> list[tuple[str, Callable[[], BoundCheck]]]:
+    """Named checks of one claim."""
+    if claim == "frame":
+        return [
+            (f"frame, layer {n + 1}", partial(frame, bank, real=phi.real[n], effort=effort, generator=seed))
+            for n, bank in enumerate(phi.banks[:-1])
+        ]
+    if claim == "nonlinearity":
+        distinct = list(dict.fromkeys(layer.nonlinearity for layer in phi.layers))
+        return [(f"nonlinearity {rho!r}", partial(nonlinearity, rho, generator=seed)) for rho in distinct]
+    if claim == "pooling":
+        distinct = dict.fromkeys((layer.pooling, grid) for layer, grid in zip(phi.layers, phi.grids, strict=False))
+        return [
+            (f"pooling {pool!r} on {grid.shape}" + (f" at {grid.spacing[0]:.4g}" if phi.sampling == "dilate" else ""),
+             partial(pooling, pool, grid, sampling=phi.sampling, effort=effort, generator=seed))
+            for pool, grid in distinct
+        ]
+    if claim == "admissibility":
+        return [("admissibility", partial(admissibility, phi))]
+    common = {"effort": effort, "generator": seed}
+    if claim in ("lipschitz", "covariance"):
+        return [(claim, partial({"lipschitz": lipschitz, "covariance": covariance}[claim], phi, signals, **common))]
+    if claim in ("energy", "balance", "remainder", "getter", "rate"):
+        form = "bound" if claim == "energy" else claim
+        return [(claim, partial(energy, phi, signals, form=form, **common))]
+    form = "theorem" if claim == "translation" else claim
+    return [(claim, partial(translation, phi, signals, bound=form, **common))]
