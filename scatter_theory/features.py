@@ -53,7 +53,8 @@ class Features:
     layers : tuple of LayerFeatures
         Layers 0..N.
     remainder : tuple of (*batch,) tensors
-        :math:`W_n = \sum_{|q| = n} \|U[q] f\|^2` for n = 0..N; ``W_0 = ||f||^2``. Only expanded paths count.
+        :math:`W_n = \sum_{|q| = n} \|U[q] f\|^2` for n = 0..N; ``W_0 = ||f||^2``. Only expanded paths count. Empty
+        for a difference of features.
     pruned : (*batch,) tensor
         Energy :math:`\sum \|U[q]f * g_\lambda\|^2` of the candidates that the path rule dropped.
     """
@@ -69,7 +70,15 @@ class Features:
 
     @property
     def residual_energy(self) -> Tensor:
-        r"""Energy that left the last expanded layer without being emitted, ``W_N - |||Phi^N(f)|||^2``, ``(*batch,)``."""
+        r"""Energy that left the last layer without being emitted, ``W_N - |||Phi^N(f)|||^2``, ``(*batch,)``.
+
+        Raises
+        ------
+        ValueError
+            For a selection or a difference of features, which have none.
+        """
+        if len(self.layers) != len(self.remainder):
+            raise ValueError("`Features.residual_energy`: a selection or a difference of features has none.")
         return self.remainder[-1] - self.layers[-1].energy().sum(-1)
 
     def __iter__(self) -> Iterator[LayerFeatures]:
@@ -105,8 +114,7 @@ class Features:
             LayerFeatures(a.n, a.paths, a.scales, a.values - b.values, a.grid)
             for a, b in zip(self.layers, other.layers, strict=True)
         )
-        nothing = torch.zeros_like(self.pruned)
-        return Features(layers, tuple(nothing for _ in self.remainder), nothing)
+        return Features(layers, (), torch.zeros_like(self.pruned))
 
     def distance(self, other: Features, by: Literal["layer", "path"] | None = None) -> Tensor:
         """Norm of the difference: total ``(*batch,)``, by layer or by path."""

@@ -8,13 +8,36 @@ per unit. On the torus of extent ``L`` with ``N`` samples at spacing ``h = L / N
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
 _DOUBLE = {torch.complex64: torch.complex128, torch.complex128: torch.complex128}
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; booleans, NaN and infinities are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and int(value) == value
+
+
+def _per_axis(argument: str, values: Any) -> tuple[Any, ...]:
+    """The values, one per axis, as a tuple."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise TypeError(f"`{argument}`: got {values!r}, expected one number per axis, such as (8,) or (8, 8).")
+    return tuple(values)
+
+
+def _whole_lengths(shape: Any) -> tuple[int, ...]:
+    shape = _per_axis("Grid(shape=...)", shape)
+    if not 1 <= len(shape) <= 3:
+        raise ValueError(f"`Grid(shape=...)`: got {shape}, expected 1, 2 or 3 axes.")
+    if any(not is_whole(n) or n < 1 for n in shape):
+        raise ValueError(f"`Grid(shape=...)`: got {shape}, expected positive whole numbers of samples.")
+    return tuple(int(n) for n in shape)
 
 
 def _positive(name: str, value: float) -> float:
@@ -47,6 +70,8 @@ class Grid:
 
     Raises
     ------
+    TypeError
+        If `shape` or `spacing` is not a sequence.
     ValueError
         For an empty shape, a non-positive length or spacing, or more than three axes.
 
@@ -63,15 +88,11 @@ class Grid:
     unit: str = "sample"
 
     def __post_init__(self) -> None:
-        shape = tuple(self.shape)
-        if not 1 <= len(shape) <= 3:
-            raise ValueError(f"`Grid(shape=...)`: got {shape}, expected 1, 2 or 3 axes.")
-        if any(isinstance(n, bool) or int(n) != n or n < 1 for n in shape):
-            raise ValueError(f"`Grid(shape=...)`: got {shape}, expected positive whole numbers of samples.")
-        if len(self.spacing) != len(shape):
-            raise ValueError(f"`Grid(spacing=...)`: got {self.spacing} for shape {shape}; give one spacing per axis.")
-        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
-        object.__setattr__(self, "spacing", tuple(_positive("spacing", h) for h in self.spacing))
+        shape, spacing = _whole_lengths(self.shape), _per_axis("Grid(spacing=...)", self.spacing)
+        if len(spacing) != len(shape):
+            raise ValueError(f"`Grid(spacing=...)`: got {spacing} for shape {shape}; give one spacing per axis.")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "spacing", tuple(_positive("spacing", h) for h in spacing))
 
     @classmethod
     def of(
@@ -83,7 +104,7 @@ class Grid:
         unit: str = "sample",
     ) -> Grid:
         """Grid of any shape; `sample_rate` in samples per unit, or `length` of each axis in units."""
-        shape = tuple(shape)
+        shape = _whole_lengths(shape)
         return cls(shape, _spacing(shape, sample_rate, length), unit)
 
     @classmethod
@@ -187,14 +208,19 @@ class Grid:
 
     def translate(self, f: Tensor, shift: Sequence[int]) -> Tensor:
         """Circular translate ``f(x - t)`` by whole samples, ``t_i = shift_i h_i``."""
-        shift = tuple(shift)
-        if len(shift) != self.ndim or any(int(m) != m for m in shift):
-            raise ValueError(f"`Grid.translate(shift=...)`: got {shift}, expected {self.ndim} whole numbers of samples.")
+        shift = _per_axis("Grid.translate(shift=...)", shift)
+        if len(shift) != self.ndim or not all(map(is_whole, shift)):
+            raise ValueError(
+                f"`Grid.translate(shift=...)`: got {shift}, expected {self.ndim} whole numbers, in samples."
+            )
         return torch.roll(f, tuple(int(m) for m in shift), self.axes)
 
     def phase(self, shift: Sequence[float], *, device: torch.device | str | None = None) -> Tensor:
-        r"""Multiplier :math:`e^{-2\pi i \langle t, \xi \rangle}` of the translation by `shift` (in `unit`), ``shape``."""
-        t = torch.tensor(tuple(shift), dtype=torch.float64, device=device)
+        r"""Multiplier :math:`e^{-2\pi i \langle t, \xi \rangle}` of the translation by `shift` in `unit`, ``shape``."""
+        shift = _per_axis("Grid.phase(shift=...)", shift)
+        if len(shift) != self.ndim:
+            raise ValueError(f"`Grid.phase(shift=...)`: got {shift}, expected one number per axis ({self.ndim}).")
+        t = torch.tensor(shift, dtype=torch.float64, device=device)
         angle = torch.tensordot(t, self.frequencies(device=device), dims=1)
         return torch.polar(torch.ones_like(angle), -2 * math.pi * angle)
 
@@ -206,7 +232,7 @@ class Grid:
 
     def decimate(self, S: int) -> Grid:
         """Grid of every S-th sample of ``f``, read as ``f(S x)``: the spacing is kept, the shape is divided by S."""
-        if int(S) != S or S < 1:
+        if not is_whole(S) or S < 1:
             raise ValueError(f"`Grid.decimate(S=...)`: got {S}, expected a whole number >= 1.")
         bad = [n for n in self.shape if n % int(S)]
         if bad:

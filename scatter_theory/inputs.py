@@ -65,8 +65,8 @@ def prepare(
         raise ValueError(f"`{name}`: got shape {tuple(f.shape)}, expected (*batch, {shape}) for {grid}.")
     if f.is_complex() and not complex_input:
         raise ValueError(
-            f"`{name}`: got complex values, but the extractor was built for real signals (its half banks and bounds are "
-            "valid for those only). Build it with `complex_input=True`."
+            f"`{name}`: got complex values, but the extractor was built for real signals (its half banks and bounds "
+            "are valid for those only). Build it with `complex_input=True`."
         )
     if f.device != device:
         raise ValueError(
@@ -77,7 +77,7 @@ def prepare(
 
 
 def _from_numpy(f: np.ndarray, name: str) -> Tensor:
-    """Tensor that shares the array's memory where torch can: not for negative strides, foreign bytes, read-only data."""
+    """Tensor that shares the array's memory where torch can: no negative strides, foreign bytes, read-only data."""
     if not f.dtype.isnative:
         f = f.astype(f.dtype.newbyteorder("="))
     if not f.flags.writeable or any(stride < 0 for stride in f.strides):

@@ -70,8 +70,8 @@ def bank_of(layer: Layer, grid: Grid, reference: Grid, real: bool, where: str) -
     bank = layer.frame.on(grid, reference=reference, sided="half" if half else "both", real=real)
     if bank.kind == "half" and not real:
         raise ValueError(
-            f"`FeatureExtractor({where})`: {layer.frame!r} is a half bank, but the maps that enter this layer are complex, "
-            "so the omitted conjugate partners carry energy of their own. Use sided='both' (or 'auto'); a half bank is "
-            "exact after a modulus, or at the first layer for real signals."
+            f"`FeatureExtractor({where})`: {layer.frame!r} is a half bank, but the maps that enter this layer are "
+            "complex, so the omitted conjugate partners carry energy of their own. Use sided='both' (or 'auto'); a "
+            "half bank is exact after a modulus, or at the first layer for real signals."
         )
     return bank

@@ -73,8 +73,9 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{sum(self.paths)} paths ({' + '.join(map(str, self.paths))}), {self.coefficients} coefficients per signal, "
-            f"{self.feature_bytes / 2**20:.1f} MiB of features and about {self.working_bytes / 2**20:.1f} MiB to work"
+            f"{sum(self.paths)} paths ({' + '.join(map(str, self.paths))}), {self.coefficients} coefficients per "
+            f"signal, {self.feature_bytes / 2**20:.1f} MiB of features and about {self.working_bytes / 2**20:.1f} MiB "
+            "to work"
         )
 
 
@@ -103,8 +104,8 @@ class FeatureExtractor(nn.Module):
     max_bytes : int
         Refuse networks whose features of a single signal would need more memory than this.
     reference : Grid, optional
-        Grid to whose sampling rate the frames' J and M refer; default: `grid`. With a finer `grid` and the coarse one as
-        `reference` the same continuous network is sampled more finely.
+        Grid to whose sampling rate the frames' J and M refer; default: `grid`. With a finer `grid` and the coarse one
+        as `reference` the same continuous network is sampled more finely.
 
     Raises
     ------
@@ -199,10 +200,10 @@ class FeatureExtractor(nn.Module):
         return Constant(L.value * R.value, f"L = {L.value:.6g} ({L.source}), R = {R.value:.6g} ({R.source})", kind)
 
     def admissibility(self, *, refined: bool = False) -> tuple[Constant, ...]:
-        r"""Left-hand side of the admissibility condition of layers 1..N and of the final output atom; admissible if <= 1.
+        r"""Left-hand sides of the admissibility condition of layers 1..N and of the final output atom: wanted <= 1.
 
-        ``max{B, B L^2 R^2}`` or, refined, :math:`\sup_\xi (|\hat\chi|^2 + L^2 R^2 \sum_\lambda |\hat g_\lambda|^2)`; for the
-        final atom :math:`\sup |\hat\chi_N|^2`. Even parts are used where the maps are real.
+        ``max{B, B L^2 R^2}`` or, refined, :math:`\sup_\xi (|\hat\chi|^2 + L^2 R^2 \sum_\lambda |\hat g_\lambda|^2)`;
+        for the final atom :math:`\sup |\hat\chi_N|^2`. Even parts are used where the maps are real.
         """
         values = []
         for n, bank in enumerate(self.banks[:-1]):
@@ -214,7 +215,8 @@ class FeatureExtractor(nn.Module):
             else:
                 value = float((low + high).max()) * max(1.0, LR.value**2)
             name = "refined admissibility" if refined else "max{B, B L^2 R^2}"
-            values.append(Constant(value, f"{name} over the DFT frequencies of layer {n + 1}", "grid" if LR.proves else LR.kind))
+            source = f"{name} over the DFT frequencies of layer {n + 1}"
+            values.append(Constant(value, source, "grid" if LR.proves else LR.kind))
         final = float(self.banks[-1].output_power(real=self.real[-1]).max())
         return (*values, Constant(final, "maximum of |chi_N|^2 over the DFT frequencies", "grid"))
 
@@ -225,8 +227,8 @@ class FeatureExtractor(nn.Module):
                   c_{n-1} = \sup_\xi \big( |\hat\chi_{n-1}|^2 + c_n L_n^2 R_n^2 G_n \big), \quad
                   |||\Phi(f) - \Phi(h)|||^2 \le c_0 \|f - h\|^2 ,
 
-        with :math:`G_n = \sum_\lambda |\hat g_\lambda|^2`, by backward induction over the layers. Proof: the squared distance
-        of the sub-network that starts at layer n is at most :math:`c_n` times that of its inputs.
+        with :math:`G_n = \sum_\lambda |\hat g_\lambda|^2`, by backward induction over the layers. Proof: the squared
+        distance of the sub-network that starts at layer n is at most :math:`c_n` times that of its inputs.
         """
         c = float(self.banks[-1].output_power(real=self.real[-1]).max())
         kind = "grid"
@@ -239,7 +241,7 @@ class FeatureExtractor(nn.Module):
     def cost(self, batch: int = 1) -> Cost:
         """Predicted paths, coefficients per signal and bytes for a batch; exact paths for structural rules only."""
         if self._tree is None:
-            raise ValueError(f"`cost`: {self.path_rule!r} chooses paths by the signals, so their number is not known yet.")
+            raise ValueError(f"`cost`: {self.path_rule!r} chooses paths by the signals, so their number is unknown.")
         counts = tuple(len(level) for level in self._tree.levels)
         item = torch.finfo(self.dtype).bits // 8
         coefficients = sum(c * g.size for c, g in zip(counts, self.grids, strict=True))
@@ -249,18 +251,24 @@ class FeatureExtractor(nn.Module):
 
     def describe(self) -> str:
         """Table of the layers: grid, atoms, kind, constants."""
-        rows = [f"{'layer':>5} {'grid':>14} {'atoms':>6} {'kind':>5} {'maps':>8} {'A':>9} {'B':>9} {'L R':>7} {'bins':>6}  module"]
+        head = ("layer", "grid", "atoms", "kind", "maps", "A", "B", "L R", "bins")
+        rows = [_row(*head, "module")]
         for n, bank in enumerate(self.banks):
             A, B = bank.bounds(real=self.real[n])
             bins = int((bank.output.abs() > 0.5 * bank.output.abs().max()).sum())
             maps = "real" if self.real[n] else "complex"
             if n < self.depth:
                 layer = self.layers[n]
-                tail = f"{self.layer_constant(n + 1).value:7.4g} {bins:6d}  {layer.frame!r}, {layer.nonlinearity!r}, {layer.pooling!r}"
+                LR = f"{self.layer_constant(n + 1).value:.4g}"
+                module = f"{layer.frame!r}, {layer.nonlinearity!r}, {layer.pooling!r}"
             else:
-                tail = f"{'':7} {bins:6d}  output atom of {self.final!r}"
-            rows.append(f"{n + 1:5d} {self.grids[n].shape!s:>14} {len(bank):6d} {bank.kind:>5} {maps:>8} {A:9.4g} {B:9.4g} {tail}")
-        rows.append("bins: DFT frequencies at which the output atom is above half of its peak; with few of them features are nearly constant.")
+                LR, module = "", f"output atom of {self.final!r}"
+            shape = self.grids[n].shape
+            rows.append(_row(n + 1, shape, len(bank), bank.kind, maps, f"{A:.4g}", f"{B:.4g}", LR, bins, module))
+        rows.append(
+            "bins: DFT frequencies at which the output atom is above half of its peak; with few of them features are "
+            "nearly constant."
+        )
         return "\n".join(rows)
 
     def extra_repr(self) -> str:
@@ -461,7 +469,9 @@ class FeatureExtractor(nn.Module):
 def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any) -> None:
     check_sampling("FeatureExtractor", sampling)
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
-        raise TypeError(f"`FeatureExtractor(layers=...)`: got {layers!r}, expected a non-empty list of `Layer` instances.")
+        raise TypeError(
+            f"`FeatureExtractor(layers=...)`: got {layers!r}, expected a non-empty list of `Layer` instances."
+        )
     for name, value, base in (("grid", grid, Grid), ("paths", paths, PathRule)):
         if not isinstance(value, base):
             raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
@@ -471,8 +481,14 @@ def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: s
         raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
 
 
+def _row(*cells: Any) -> str:
+    """One line of the table of `FeatureExtractor.describe`; the last cell is not padded."""
+    widths = (5, 14, 6, 5, 8, 9, 9, 7, 6)
+    return " ".join(f"{cell!s:>{width}}" for cell, width in zip(cells, widths, strict=False)) + f"  {cells[-1]}"
+
+
 def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Real buffer: complex values as a trailing axis of length 2, so that `.to(dtype)` and `.float()` are lossless in kind."""
+    """Real buffer: complex values as a trailing axis of length 2, so that `.float()` does not drop imaginary parts."""
     tensor = tensor.detach()
     return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).to(dtype).contiguous()
 

@@ -1,13 +1,13 @@
 r"""Pointwise non-linearities with their Lipschitz constants.
 
-Each map :math:`\rho` fixes 0 and satisfies :math:`|\rho(a) - \rho(b)| \le L |a - b|` on the complex plane. Apart from the
-modulus, a real function r acts on real and imaginary part separately; then the complex constant equals the real one,
-because :math:`|\rho(a) - \rho(b)|^2 = (r(\Re a) - r(\Re b))^2 + (r(\Im a) - r(\Im b))^2 \le L^2 |a - b|^2`. The triangle
-inequality instead gives 2L, which is where larger published values come from (`lipschitz_published`).
+Each map :math:`\rho` fixes 0 and satisfies :math:`|\rho(a) - \rho(b)| \le L |a - b|` on the complex plane. Apart from
+the modulus, a real function r acts on real and imaginary part separately; then the complex constant equals the real
+one, because :math:`|\rho(a) - \rho(b)|^2 = (r(\Re a) - r(\Re b))^2 + (r(\Im a) - r(\Im b))^2 \le L^2 |a - b|^2`. The
+triangle inequality instead gives 2L, which is where larger published values come from (`lipschitz_published`).
 
 Under conjugation a map is of class ``"A"`` (real values, :math:`\rho(\bar z) = \rho(z)`), ``"B"`` (odd r,
-:math:`\rho(\bar z) = \overline{\rho(z)}`) or ``"C"`` (neither). Only after class A are all maps real, so that a half bank
-may follow.
+:math:`\rho(\bar z) = \overline{\rho(z)}`) or ``"C"`` (neither). Only after class A are all maps real, so that a half
+bank may follow.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Nonlinearity(ABC):
 
     @property
     @abstractmethod
-    def lipschitz(self) -> Constant: ...
+    def lipschitz(self) -> Constant:
+        """Sharp Lipschitz constant."""
 
     @property
     def lipschitz_published(self) -> Constant | None:
@@ -178,6 +179,10 @@ class LeakyReLU(Nonlinearity):
 
     slope: float = 0.01
     homogeneous = True
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.slope):
+            raise ValueError(f"`LeakyReLU(slope=...)`: got {self.slope}, expected a finite number.")
 
     @property
     def lipschitz(self) -> Constant:
@@ -307,8 +312,8 @@ class Pointwise(Nonlinearity):
             raise TypeError(f"`Pointwise(function=...)`: got {type(self.function).__name__}, expected a callable.")
         if not (math.isfinite(self.lipschitz_constant) and self.lipschitz_constant >= 0):
             raise ValueError(
-                f"`Pointwise(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0. A map "
-                "without a global Lipschitz constant (such as a square or a hard threshold) is outside the theory."
+                f"`Pointwise(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0. "
+                "Maps without a global Lipschitz constant, such as a square or a hard threshold, are outside the theory."
             )
 
     @property

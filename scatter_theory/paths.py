@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.frames import Atom
+from scatter_theory.grid import is_whole
 
 
 class Path(tuple[int, ...]):
@@ -31,7 +32,7 @@ class Path(tuple[int, ...]):
         return f"q=({','.join(map(str, self))})"
 
 
-class PathRule(ABC):
+class PathRule:
     """Chooses the paths that are expanded.
 
     Dropping paths never increases feature norms or distances, so Lipschitz and invariance bounds stay true; the energy
@@ -47,7 +48,7 @@ class PathRule(ABC):
     signal_dependent: bool = False
 
 
-class StructuralRule(PathRule):
+class StructuralRule(PathRule, ABC):
     """A rule that knows only the labels of the atoms."""
 
     @abstractmethod
@@ -66,7 +67,7 @@ class StructuralRule(PathRule):
         """
 
 
-class EnergyRule(PathRule):
+class EnergyRule(PathRule, ABC):
     """A rule that looks at the energies of the candidates."""
 
     signal_dependent = True
@@ -127,7 +128,7 @@ class MaximumCount(EnergyRule):
     count: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or int(self.count) != self.count or self.count < 1:
+        if not is_whole(self.count) or self.count < 1:
             raise ValueError(f"`MaximumCount(count=...)`: got {self.count!r}, expected a whole number >= 1.")
 
     def keep(self, shares: Tensor) -> Tensor:
@@ -215,11 +216,11 @@ def structural_tree(
 
 
 def refuse_above(max_bytes: int, n: int, paths: int, used: int, bytes_per_path: int) -> None:
-    """Raise ValueError if `paths` paths in layer n, after `used` bytes in the layers before, need more than `max_bytes`."""
+    """Raise ValueError if `paths` paths in layer n, after `used` bytes before it, need more than `max_bytes`."""
     needed = used + paths * bytes_per_path
     if needed > max_bytes:
         raise ValueError(
-            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal would "
-            f"need {needed / 2**30:.2f} GiB, above max_bytes = {max_bytes / 2**30:.2f} GiB. Use fewer layers or atoms, "
-            "`paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
+            f"`FeatureExtractor`: layer {n} alone would have at least {paths} paths, and the features of one signal "
+            f"would need {needed / 2**30:.3g} GiB, above max_bytes = {max_bytes / 2**30:.3g} GiB. Use fewer layers or "
+            "atoms, `paths=FrequencyDecreasing()`, sampling='decimate', or a larger max_bytes."
         )

@@ -1,8 +1,8 @@
 r"""Pooling operators with their Lipschitz constants in both sampling modes.
 
-In mode ``"dilate"`` a layer maps u to :math:`S^{d/2} (P u)(S \cdot)`. The dilation is unitary and is realised by relabelling
-the grid, so the constant R is that of P alone: P is the identity or a convolution. In mode ``"decimate"`` every S-th
-sample is kept, without a factor (counting norm), and R belongs to P and the decimation together.
+In mode ``"dilate"`` a layer maps u to :math:`S^{d/2} (P u)(S \cdot)`. The dilation is unitary and is realised by
+relabelling the grid, so the constant R is that of P alone: P is the identity or a convolution. In mode ``"decimate"``
+every S-th sample is kept, without a factor (counting norm), and R belongs to P and the decimation together.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.grid import Grid
+from scatter_theory.grid import Grid, is_whole
 
 Sampling = Literal["dilate", "decimate"]
 
@@ -28,8 +29,9 @@ def check_sampling(owner: str, sampling: str) -> None:
         raise ValueError(f"`{owner}(sampling=...)`: got {sampling!r}, expected 'dilate' or 'decimate'.")
 
 
-def _check_factor(owner: str, factor: float) -> None:
-    if isinstance(factor, bool) or not (math.isfinite(factor) and factor >= 1):
+def _check_factor(owner: str, factor: Any) -> None:
+    number = isinstance(factor, Real) and not isinstance(factor, bool)
+    if not (number and math.isfinite(factor) and factor >= 1):
         raise ValueError(f"`{owner}(factor=...)`: got {factor!r}, expected a finite number >= 1.")
 
 
@@ -136,8 +138,9 @@ class Subsample(Pooling):
 class Average(Pooling):
     r"""Averaging ``u * kernel`` followed by sub-sampling with factor S.
 
-    Mode ``"dilate"``: :math:`R = \max |\hat k|` over the DFT frequencies. Mode ``"decimate"``: with the folded spectrum,
-    :math:`R^2 = S^{-d} \max_k \sum_m |\hat k[k + m N/S]|^2`; for the box of S samples per axis it is :math:`S^{-d}`.
+    Mode ``"dilate"``: :math:`R = \max |\hat k|` over the DFT frequencies. Mode ``"decimate"``: with the folded
+    spectrum, :math:`R^2 = S^{-d} \max_k \sum_m |\hat k[k + m N/S]|^2`; for the box of S samples per axis it is
+    :math:`S^{-d}`.
 
     Parameters
     ----------
@@ -152,12 +155,14 @@ class Average(Pooling):
 
     def __post_init__(self) -> None:
         _check_factor("Average", self.factor)
-        if int(self.factor) != self.factor:
+        if not is_whole(self.factor):
             raise ValueError(f"`Average(factor=...)`: got {self.factor!r}, expected a whole number of samples.")
         if self.kernel is not None:
             kernel = tuple(float(k) for k in self.kernel)
             if not kernel or not all(math.isfinite(k) for k in kernel):
-                raise ValueError(f"`Average(kernel=...)`: got {self.kernel}, expected a non-empty tuple of finite taps.")
+                raise ValueError(
+                    f"`Average(kernel=...)`: got {self.kernel}, expected a non-empty tuple of finite taps."
+                )
             object.__setattr__(self, "kernel", kernel)
 
     @property
@@ -177,8 +182,9 @@ class Average(Pooling):
 
     def _axis_spectrum(self, n: int, device: torch.device | str | None = None) -> Tensor:
         """Conjugate spectrum of the periodised taps, so that ``y[n] = sum_k kernel[k] u[n + k]``."""
-        angles = torch.outer(torch.arange(n, dtype=torch.float64, device=device) / n, torch.arange(len(self.taps), dtype=torch.float64, device=device))
         taps = torch.tensor(self.taps, dtype=torch.float64, device=device)
+        k = torch.arange(n, dtype=torch.float64, device=device) / n
+        angles = torch.outer(k, torch.arange(len(self.taps), dtype=torch.float64, device=device))
         return (torch.polar(torch.ones_like(angles), 2 * math.pi * angles) * taps).sum(1)
 
     def spectrum(self, grid: Grid, device: torch.device | str | None = None) -> Tensor:
@@ -243,33 +249,36 @@ class Max(Pooling):
 
     def __post_init__(self) -> None:
         _check_factor("Max", self.factor)
-        if int(self.factor) != self.factor:
+        if not is_whole(self.factor):
             raise ValueError(f"`Max(factor=...)`: got {self.factor!r}, expected a whole number of samples.")
-        if self.window is not None and (int(self.window) != self.window or self.window < 1):
+        if self.window is not None and (not is_whole(self.window) or self.window < 1):
             raise ValueError(f"`Max(window=...)`: got {self.window!r}, expected a whole number of samples >= 1.")
 
-    def _refuse_dilate(self, sampling: str) -> None:
+    def _check(self, grid: Grid, sampling: str) -> None:
         check_sampling("Max", sampling)
         if sampling == "dilate":
             raise ValueError(
-                "`Max`: max-pooling has no finite Lipschitz constant on L^2(R^d) (a spike of width e and height e^(-1/2) "
-                "has norm 1, its maximum over a ball does not vanish), so it is refused in mode 'dilate'. Use "
+                "`Max`: max-pooling has no finite Lipschitz constant on L^2(R^d) (a spike of width e and height "
+                "e^(-1/2) has norm 1, its maximum over a ball does not vanish), so it is refused in mode 'dilate'. Use "
                 "sampling='decimate', or `Average`."
+            )
+        if (self.window or self.factor) > min(grid.shape):
+            raise ValueError(
+                f"`Max(window={self.window or self.factor})`: longer than an axis of the grid {grid.shape}. "
+                f"Use a window of at most {min(grid.shape)} samples, or a longer grid."
             )
 
     def grid(self, grid: Grid, sampling: Sampling) -> Grid:
         """The decimated grid. Raises ValueError in mode ``"dilate"``."""
-        self._refuse_dilate(sampling)
+        self._check(grid, sampling)
         return grid.decimate(self.factor)
 
     def map(self, x: Tensor, grid: Grid, sampling: Sampling) -> Tensor:
         """Maxima of the modulus, real."""
-        self._refuse_dilate(sampling)
+        self._check(grid, sampling)
         S, W = int(self.factor), int(self.window or self.factor)
         if S == W:
             return _blocks(x.abs(), grid, S).amax(-1)
-        if W > min(grid.shape):
-            raise ValueError(f"`Max(window={W})`: the window is longer than the grid {grid.shape}.")
         result = x.abs()
         for axis in grid.axes:
             shifted = [torch.roll(result, -k, axis) for k in range(W)]
@@ -278,9 +287,10 @@ class Max(Pooling):
 
     def lipschitz(self, grid: Grid, sampling: Sampling) -> Constant:
         """``ceil(W / S)^(d/2)``."""
-        self._refuse_dilate(sampling)
+        self._check(grid, sampling)
         overlaps = math.ceil((self.window or self.factor) / self.factor)
-        return Constant(overlaps ** (grid.ndim / 2), "each sample lies in ceil(W/S) windows per axis, attained", "derived")
+        source = "each sample lies in at most ceil(W/S) windows per axis, attained by a spike"
+        return Constant(overlaps ** (grid.ndim / 2), source, "derived")
 
 
 @dataclass(frozen=True)
@@ -311,7 +321,9 @@ class Pool(Pooling):
         if not callable(self.function):
             raise TypeError(f"`Pool(function=...)`: got {type(self.function).__name__}, expected a callable.")
         if not (math.isfinite(self.lipschitz_constant) and self.lipschitz_constant >= 0):
-            raise ValueError(f"`Pool(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0.")
+            raise ValueError(
+                f"`Pool(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0."
+            )
 
     def map(self, x: Tensor, grid: Grid, sampling: Sampling) -> Tensor:
         """The function, its result checked for shape."""
