@@ -147,12 +147,18 @@ def finish(
         provenance=Provenance.now(
             str(phi), seed=seed, grid=str(grid), device=str(getattr(phi, "device", "cpu")), seconds=time.perf_counter() - started
         ),
-        search={mode: float(r.max()) for mode, r in attack.by_mode.items()} if attack else {},
+        search=_by_mode(attack, np.asarray(bound, dtype=float)) if attack else {},
         witness=dict(witness or {}),
         extra={k: np.asarray(v, dtype=float) for k, v in (extra or {}).items()},
         notes=tuple(notes),
     )
     return judge(check, cap=cap)
+
+
+def _by_mode(attack: Attack, bound: np.ndarray) -> dict[str, float]:
+    """Largest ratio of each mode over the cells whose bound is not 0 (an identity has no ratio)."""
+    cells = np.nonzero(bound)[0] if len(bound) == len(attack.signals) else np.arange(len(attack.signals))
+    return {mode: float(r[cells].max()) for mode, r in attack.by_mode.items()} if len(cells) else {}
 
 
 def as_array(signal: Tensor) -> np.ndarray:
