@@ -34,6 +34,7 @@ from scatter_theory.paths import (
     PathRule,
     PathTree,
     StructuralRule,
+    refuse_above,
     structural_tree,
 )
 from scatter_theory.poolings import Sampling, check_sampling
@@ -421,30 +422,37 @@ class FeatureExtractor(nn.Module):
 
     def _structural_tree(self) -> PathTree:
         assert isinstance(self.path_rule, StructuralRule)
-        octaves = [math.log2(layer.pooling.factor) if self.sampling == "dilate" else 0.0 for layer in self.layers]
+        octaves = [math.log2(layer.pooling.factor) for layer in self.layers]
         atoms = [bank.atoms for bank in self.banks[:-1]]
         return structural_tree(self.path_rule, atoms, octaves, self._bytes_per_path(), self.max_bytes)
 
+    @torch.no_grad()
     def _energy_tree(self, x: Tensor) -> PathTree:
-        """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation."""
-        rule = self.path_rule
-        assert isinstance(rule, EnergyRule)
-        levels = [[Path(())]]
-        with torch.no_grad():
-            U = x.unsqueeze(1)
-            total = self.grid.energy(x).clamp_min(torch.finfo(torch.float64).tiny)
-            for n in range(self.depth):
-                spectrum = self.grids[n].fft(U)
-                if x.shape[0] == 0 or U.shape[1] == 0:
-                    levels.append([])
-                    U = U.new_zeros((x.shape[0], 0, *self.grids[n + 1].shape))
-                    continue
-                shares = (self._candidate_energies(n, spectrum) / total[:, None, None]).amax(0)
-                pairs = torch.nonzero(rule.keep(shares))
-                levels.append([levels[n][p].child(a) for p, a in pairs.tolist()])
-                filtered = spectrum.index_select(1, pairs[:, 0]) * self._spectra(n).index_select(0, pairs[:, 1])
-                U = self._propagate(n, filtered, U.is_complex())
+        """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation.
+
+        The layers before are expanded anew for every layer, so that no more than one block is held at a time.
+        """
+        assert isinstance(self.path_rule, EnergyRule)
+        levels, used, sizes = [[Path(())]], self._bytes_per_path()[0], self._bytes_per_path()
+        for n in range(self.depth):
+            level = []
+            if x.shape[0] > 0 and levels[n]:
+                pairs = torch.nonzero(self.path_rule.keep(self._shares(n, x, PathTree(levels))))
+                refuse_above(self.max_bytes, n + 1, len(pairs), used, sizes[n + 1])
+                level = [levels[n][p].child(a) for p, a in pairs.tolist()]
+            used += len(level) * sizes[n + 1]
+            levels.append(level)
         return PathTree(levels)
+
+    def _shares(self, n: int, x: Tensor, tree: PathTree) -> Tensor:
+        """Largest share of a signal's energy in every candidate of layer n + 1, ``(n_parents, n_atoms)``."""
+        chunks = []
+        for chunk in self._batches(x):
+            total = self.grid.energy(chunk).clamp_min(torch.finfo(torch.float64).tiny)
+            nodes = self._expand(chunk.unsqueeze(1), (Path(()),), 0, tree)
+            energies = [self._candidate_energies(n, self.grids[n].fft(block.U)) for m, block in nodes if m == n]
+            chunks.append((torch.cat(energies, 1) / total[:, None, None]).amax(0))
+        return torch.stack(chunks).amax(0)
 
     def frozen(self, features: Features) -> FeatureExtractor:
         """The extractor restricted to the paths of `features`, so that distances compare equal path sets."""

@@ -62,8 +62,8 @@ class StructuralRule(PathRule, ABC):
         parent, child : Atom
             Last atom of the path (None at the input) and the candidate.
         octaves : float
-            ``log2 S`` of the layer between them in mode ``"dilate"``, else 0: the child's frequency axis is relabelled
-            by that much.
+            ``log2 S`` of the layer between them. Its output is read as ``u(S x)``, so that the frequency xi of the
+            child's axis is xi / S on the parent's.
         """
 
 
