@@ -55,7 +55,7 @@ def energy(
 
         ``"remainder"``: :math:`W_n \le \gamma_n W_{n-1}` with :math:`\gamma_n = L_n^2 R_n^2 \sup_\xi G_n`.
 
-        ``"getter"``: :math:`W_n \le (\|f\|^2 - \|f * \chi_0\|^2) \prod_{k=2}^{n} (1 - 1/S_k)`, with :math:`S_k` the largest
+        ``"getter"``: :math:`W_n \le (\|f\|^2 - \|f * \chi_0\|^2) \prod_{k=1}^{n-1} (1 - 1/S_k)`, with :math:`S_k` the largest
         number of DFT frequencies in the support of an atom of layer k.
 
         ``"rate"``: :math:`W_n \le \sum_\xi |\hat f|^2 (1 - \hat r(|\xi| / (\delta a^{n-1}))^2)`, d = 1, one-sided atoms
@@ -235,7 +235,7 @@ class _Getter(_Measure):
             Hypothesis("every output atom keeps the mean: |chi^(0)| = 1", dc <= 1e-12, dc),
             Hypothesis("no decimation", phi.sampling == "dilate" or all(layer.pooling.factor == 1 for layer in phi.layers)),
         ]
-        self.products = [math.prod(1 - 1 / max(s, 1) for s in supports[1:n]) for n in self.layers]
+        self.products = [math.prod(1 - 1 / max(s, 1) for s in supports[: n - 1]) for n in self.layers]
         for n, s in enumerate(supports, 1):
             self.constants[f"largest support, layer {n}"] = Constant(s, "non-zero DFT frequencies", "grid", unit="bins")
 
