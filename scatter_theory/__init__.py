@@ -2,7 +2,10 @@
 
 __version__ = "0.1.0"
 
-from scatter_theory import frames, verify
+import importlib
+from types import ModuleType
+
+from scatter_theory import frames, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -61,5 +64,14 @@ __all__ = [
     "Tanh",
     "Verdict",
     "frames",
+    "plot",
+    "theory",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`plot` on first use: matplotlib is not loaded before."""
+    if name == "plot":
+        return importlib.import_module("scatter_theory.plot")
+    raise AttributeError(f"module 'scatter_theory' has no attribute {name!r}")

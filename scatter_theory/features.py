@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -159,6 +159,12 @@ class Features:
         """All features as one vector per signal, ``(*batch, n_features)``, layer by layer, path by path."""
         parts = [layer.values.flatten(layer.values.ndim - layer.grid.ndim - 1) for layer in self.layers]
         return torch.cat(parts, -1)
+
+    def plot(self, ax: Any = None, *, signal: int = 0, **style: Any) -> Any:
+        """Draw the features of one signal of the batch, layer by layer; returns the display object."""
+        from scatter_theory import plot
+
+        return plot.FeaturesDisplay.from_features(self, signal).plot(ax=ax, **style)
 
     def __repr__(self) -> str:
         counts = ", ".join(str(len(layer.paths)) for layer in self.layers)
