@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 import importlib
 from types import ModuleType
 
-from scatter_theory import frames, theory, verify
+from scatter_theory import data, frames, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -63,6 +63,7 @@ __all__ = [
     "Subsample",
     "Tanh",
     "Verdict",
+    "data",
     "frames",
     "plot",
     "theory",
