@@ -313,7 +313,7 @@ class Pointwise(Nonlinearity):
         if not (math.isfinite(self.lipschitz_constant) and self.lipschitz_constant >= 0):
             raise ValueError(
                 f"`Pointwise(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0. "
-                "Maps without a global Lipschitz constant, such as a square or a hard threshold, are outside the theory."
+                "Maps without a global Lipschitz constant (a square, a hard threshold) are outside the theory."
             )
 
     @property
