@@ -40,7 +40,7 @@ _RC = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
     "lines.markersize": 5,
-    "savefig.dpi": 120,
+    "savefig.dpi": 110,
 }
 
 
