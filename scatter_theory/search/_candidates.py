@@ -30,8 +30,8 @@ def noise(grid: Grid, n: int, generator: torch.Generator, *, complex_input: bool
     radius = torch.linalg.vector_norm(grid.frequencies(device=device), dim=0)
     radius = radius.clamp_min(min(1 / e for e in grid.extent))
     coloured = grid.ifft(grid.fft(x) / radius)
-    x = torch.where((torch.arange(n, device=device) % 2 == 1).reshape(-1, *(1,) * grid.ndim), coloured if complex_input else coloured.real, x)
-    return unit_rms(x, grid.ndim)
+    odd = (torch.arange(n, device=device) % 2 == 1).reshape(-1, *(1,) * grid.ndim)
+    return unit_rms(torch.where(odd, coloured if complex_input else coloured.real, x), grid.ndim)
 
 
 def tone(grid: Grid, bins: Sequence[int], *, complex_input: bool, device: torch.device) -> Tensor:
@@ -49,10 +49,12 @@ def _bins_at(power: Tensor, count: int) -> list[tuple[int, ...]]:
     return [tuple(int(i) for i in torch.unravel_index(k, power.shape)) for k in flat]
 
 
-def _spread_bins(grid: Grid, count: int, generator: torch.Generator) -> list[tuple[int, ...]]:
+def _spread_bins(
+    grid: Grid, count: int, generator: torch.Generator, *, complex_input: bool
+) -> list[tuple[int, ...]]:
     """Bins spread over the octaves and directions, random within; all of them on small lines."""
     if grid.ndim == 1 and grid.size <= 2 * count:
-        return [(k,) for k in range(grid.size // 2 + 1)]
+        return [(k,) for k in range(grid.size if complex_input else grid.size // 2 + 1)]
     bins = []
     for _ in range(count):
         direction = torch.randn(grid.ndim, generator=generator, dtype=torch.float64)
@@ -64,9 +66,9 @@ def _spread_bins(grid: Grid, count: int, generator: torch.Generator) -> list[tup
 
 def decay_bins(phi: FeatureExtractor, n: int, count: int = 3) -> list[tuple[int, ...]]:
     """Bins where ``|chi_n(xi)| |xi|`` is largest: the extremal modulations of the translation bound."""
-    grid = phi.grids[n]
-    radius = torch.linalg.vector_norm(grid.frequencies(device=phi.device), dim=0)
-    return _bins_at(phi.banks[n].output.abs().to(phi.device) * radius, count)
+    bank = phi.banks[n]
+    radius = torch.linalg.vector_norm(bank.grid.frequencies(device=bank.output.device), dim=0)
+    return _bins_at(bank.output.abs() * radius, count)
 
 
 def tones(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
@@ -78,9 +80,10 @@ def tones(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tens
         if phi.grids[n].shape == grid.shape:
             bins += decay_bins(phi, n, 1)
     bins += _peaks(bank)[: count // 3]
-    bins += _spread_bins(grid, max(count - len(bins), 4), generator)
+    bins += _spread_bins(grid, max(count - len(bins), 4), generator, complex_input=phi.complex_input)
     bins = list(dict.fromkeys(bins))[: max(count, 8)]
-    return unit_rms(torch.stack([tone(grid, k, complex_input=phi.complex_input, device=device) for k in bins]), grid.ndim)
+    signals = [tone(grid, k, complex_input=phi.complex_input, device=device) for k in bins]
+    return unit_rms(torch.stack(signals), grid.ndim)
 
 
 def _peaks(bank: Bank) -> list[tuple[int, ...]]:
@@ -92,7 +95,7 @@ def _peaks(bank: Bank) -> list[tuple[int, ...]]:
 
 
 def beats(phi: FeatureExtractor, count: int) -> Tensor:
-    """Amplitude-modulated carriers ``(1 + cos b) cos a`` and half-wave modulations: a at atom peaks, b at ``sup |chi_n||xi|``."""
+    """Carriers a at atom peaks, times ``1 + cos b`` and the positive part of ``cos b``, b at ``sup |chi_n||xi|``."""
     grid, device = phi.grid, phi.device
     carriers = _peaks(phi.banks[0])
     signals = []
@@ -104,7 +107,7 @@ def beats(phi: FeatureExtractor, count: int) -> Tensor:
             for a in carriers[:: max(1, 2 * len(carriers) * phi.depth // max(count, 1))]:
                 carrier = tone(grid, a, complex_input=phi.complex_input, device=device)
                 signals += [(1 + envelope) * carrier, torch.relu(envelope) * carrier]
-    if not signals:
+    if not signals[:count]:
         return torch.zeros((0, *grid.shape), dtype=torch.float64, device=device)
     return unit_rms(torch.stack(signals[:count]), grid.ndim)
 
