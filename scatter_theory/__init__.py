@@ -64,6 +64,7 @@ __all__ = [
     "Tanh",
     "Verdict",
     "data",
+    "data",
     "frames",
     "plot",
     "theory",

@@ -1,0 +1,50 @@
+"""Every notebook runs, draws, and equals its paired script."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pytest
+from matplotlib import image
+
+jupytext = pytest.importorskip("jupytext")
+nbclient = pytest.importorskip("nbclient")
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the kernel's own machinery; the notebooks' cells raise theirs
+
+
+def pictures(notebook):
+    """PNG outputs of all cells as arrays."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            png = output.get("data", {}).get("image/png")
+            if png:
+                yield image.imread(io.BytesIO(base64.b64decode(png)))
+
+
+def test_there_are_notebooks():
+    assert {"frames", "extractor", "translation_invariance"} <= {script.stem for script in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
+def test_pair_is_in_step(script):
+    paired = jupytext.read(script.with_suffix(".ipynb"))
+    source = jupytext.read(script)
+    assert [c.source for c in paired.cells] == [c.source for c in source.cells]
+    assert all(not c.get("outputs") for c in paired.cells), "committed notebooks carry no outputs"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
+def test_notebook_runs_and_draws(script, tmp_path):
+    notebook = jupytext.read(script)
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
+    client.execute()
+    drawn = list(pictures(notebook))
+    plots = sum("plot" in cell.source or "figure" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert drawn and len(drawn) >= plots - 1
+    assert all(picture[..., :3].std() > 0.01 for picture in drawn), "a figure is blank"
