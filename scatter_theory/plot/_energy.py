@@ -72,4 +72,7 @@ class EnergyDisplay(Display):
         ax.set(xlabel="layer n", ylabel="share of the signal's energy")
         count = self.emitted.shape[0]
         ax.set_title(f"energy per layer, {count} signal{'s' if count != 1 else ''}")
-        ax.legend()
+        if count:
+            ax.legend()
+        else:
+            self.artists["note"] = ax.annotate("no signal but zero", (0.5, 0.5), xycoords="axes fraction", ha="center")
