@@ -185,6 +185,11 @@ class LeakyReLU(Nonlinearity):
             raise ValueError(f"`LeakyReLU(slope=...)`: got {self.slope}, expected a finite number.")
 
     @property
+    def nonnegative(self) -> bool:
+        """Whether the slope is at most 0."""
+        return self.slope <= 0
+
+    @property
     def lipschitz(self) -> Constant:
         """max(1, |slope|)."""
         return Constant(max(1.0, abs(self.slope)), _SPLIT, "derived")
@@ -286,7 +291,7 @@ class PhaseReLU(Nonlinearity):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Shrunk moduli with the phases of the input."""
-        return x * torch.relu(1 - self.bias / x.abs().clamp_min(torch.finfo(x.real.dtype).tiny))
+        return x * (1 - self.bias / x.abs().clamp_min(self.bias)) if self.bias > 0 else x
 
 
 @dataclass(frozen=True)
