@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ SIGMA_LOW = 0.1
 ALPHA = 5.0
 #: Centre frequency and width in space of the finest two-dimensional wavelet; the circle constant kymatio divides by.
 CENTRE_2D, SIGMA_2D, ROUNDED_PI = 0.375, 0.8, 3.1415
+#: Widths beyond which a Gaussian counts as zero: exp(-32) = 1.3e-14.
+REACH = 8.0
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,37 @@ class Gabor:
             return (self.radius,)
         return (self.radius * math.cos(self.angle), self.radius * math.sin(self.angle))
 
-    def gaussian(self, xi: Tensor, shifted: bool) -> Tensor:
-        """Value at frequencies ``(d, ...)``, centred at the bump's centre or at zero."""
-        shift = self.radius if shifted else 0.0
-        if len(self.widths) == 1:
-            return torch.exp(-0.5 * ((xi[0] - shift) / self.widths[0]) ** 2)
-        along = math.cos(self.angle) * xi[0] + math.sin(self.angle) * xi[1]
-        across = math.cos(self.angle) * xi[1] - math.sin(self.angle) * xi[0]
-        return torch.exp(-0.5 * (((along - shift) / self.widths[0]) ** 2 + (across / self.widths[1]) ** 2))
+    def folded(self, xi: Tensor, rates: tuple[float, ...], *radii: float) -> list[Tensor]:
+        """Gaussians around each of `radii` along the bump's direction, at frequencies ``(d, ...)``.
 
-    def folded(self, xi: Tensor, rates: tuple[float, ...], shifted: bool) -> Tensor:
-        """Sum of `gaussian` over the multiples of the sampling rates: the spectrum of the samples."""
-        reach = 9 * max(self.widths)
-        centre = self.centre if shifted else (0.0,) * len(rates)
-        counts = [math.ceil((reach + abs(c)) / p - 0.5) for c, p in zip(centre, rates, strict=True)]
-        total = torch.zeros_like(xi[0])
-        for m in itertools.product(*(range(-n, n + 1) for n in counts)):
-            gaps = [max(abs(a * p - c) - 0.5 * p, 0.0) for a, p, c in zip(m, rates, centre, strict=True)]
-            if math.hypot(*gaps) <= reach:
-                offset = torch.tensor([a * p for a, p in zip(m, rates, strict=True)], dtype=xi.dtype)
-                total = total + self.gaussian(xi + offset.reshape(-1, *(1,) * (xi.ndim - 1)), shifted)
-        return total
+        Each is summed over the multiples of the sampling rates: the spectrum of the samples.
+        """
+        reach = REACH * max(self.widths)
+        cosine, sine = math.cos(self.angle), math.sin(self.angle)
+        along, across = (
+            (xi[0], None) if len(rates) == 1 else (cosine * xi[0] + sine * xi[1], cosine * xi[1] - sine * xi[0])
+        )
+        totals = [torch.zeros_like(xi[0]) for _ in radii]
+        for offset in _offsets(rates, reach + self.radius):
+            a, b = (
+                (offset[0], 0.0)
+                if across is None
+                else (cosine * offset[0] + sine * offset[1], cosine * offset[1] - sine * offset[0])
+            )
+            side = 0.0 if across is None else ((across + b) / self.widths[1]) ** 2
+            for total, radius in zip(totals, radii, strict=True):
+                centre = (radius,) if across is None else (radius * cosine, radius * sine)
+                gaps = [max(abs(o - c) - 0.5 * p, 0.0) for o, c, p in zip(offset, centre, rates, strict=True)]
+                if math.hypot(*gaps) <= reach:
+                    total += torch.exp(-0.5 * (((along + (a - radius)) / self.widths[0]) ** 2 + side))
+        return totals
+
+
+def _offsets(rates: tuple[float, ...], reach: float) -> Iterator[tuple[float, ...]]:
+    """Multiples of the sampling rates by which a Gaussian of this reach overlaps the frequencies of the grid."""
+    counts = [math.ceil(reach / p - 0.5) for p in rates]
+    for m in itertools.product(*(range(-n, n + 1) for n in counts)):
+        yield tuple(a * p for a, p in zip(m, rates, strict=True))
 
 
 def centre_limit(Q: int) -> float:
@@ -204,8 +217,7 @@ class Morlet(Frame):
                 continue
             amplitude = sampled(atom, xi, rates) / math.sqrt(2.0)
             members.append(Member(atom.label, amplitude, atom.centre, paired=True, scale=float(atom.j)))
-        low = low_pass(J, d)
-        output = low.folded(xi, rates, shifted=False)
+        (output,) = low_pass(J, d).folded(xi, rates, 0.0)
         output = output / output.flatten()[0] if d == 1 else output * (math.pi / ROUNDED_PI)
         return assemble(grid, unit, output, members, resolve_sided(self.sided, sided), repr(self))
 
@@ -239,8 +251,10 @@ class Morlet(Frame):
 def sampled(atom: Gabor, xi: Tensor, rates: tuple[float, ...]) -> Tensor:
     """Spectrum of the samples of a wavelet, with kymatio's normalisation."""
     zero = torch.zeros((len(rates), 1), dtype=torch.float64)
-    kappa = float(atom.folded(zero, rates, True) / atom.folded(zero, rates, False))
-    spectrum = atom.folded(xi, rates, True) - kappa * atom.folded(xi, rates, False)
+    bump, low = atom.folded(zero, rates, atom.radius, 0.0)
+    kappa = float(bump / low)
+    bump, low = atom.folded(xi, rates, atom.radius, 0.0)
+    spectrum = bump - kappa * low
     if len(rates) == 1:
         return spectrum / unit_sum(atom, rates[0], kappa)
     return spectrum * (math.pi / ROUNDED_PI)

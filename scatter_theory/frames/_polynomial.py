@@ -107,17 +107,18 @@ def taps_decay(name: str, J: int, d: int) -> Constant:
 
 
 def _thinned(a: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Groups of neighbouring pairs, each replaced by its largest a and its largest p; dominated pairs are dropped."""
+    """Dominated pairs are dropped; groups of close pairs are replaced by their largest a and their largest p."""
     order = torch.argsort(p, descending=True)
     a, p = a[order], p[order]
     rising = torch.cummax(a, 0).values
     new = torch.cat([torch.ones(1, dtype=torch.bool), rising[1:] > rising[:-1]])
     a, p = a[new], p[new]
-    size = math.ceil(len(a) / GROUPS)
-    padding = -len(a) % size
-    a = torch.cat([a, a[-1:].expand(padding)]).reshape(-1, size).amax(1)
-    p = torch.cat([p, p[-1:].expand(padding)]).reshape(-1, size).amax(1)
-    return a, p
+    length = torch.cumsum((torch.diff(a) / a[-1] - torch.diff(p) / p[0]), 0)
+    groups = (
+        torch.cat([torch.zeros(1), length / length[-1] * (GROUPS - 1)]).long() if len(a) > 1 else torch.zeros(1).long()
+    )
+    zero = torch.zeros(GROUPS, dtype=a.dtype)
+    return tuple(zero.scatter_reduce(0, groups, v, "amax") for v in (a, p))
 
 
 def _found(power: Tensor, x: Tensor, d: int) -> float:
