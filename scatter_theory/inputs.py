@@ -45,7 +45,7 @@ def prepare(
         For anything but a tensor or an array, another dtype, or a precision above `dtype`.
     ValueError
         For a wrong shape, a complex signal where real ones were announced, a tensor on another device, or NaN and
-        infinite entries (checked on the CPU only: elsewhere it would force a host synchronisation).
+        infinite entries (checked on the CPU only, and not while compiling or under `torch.func.vmap`).
     """
     if isinstance(f, np.ndarray):
         f = _from_numpy(f, name)
@@ -107,7 +107,8 @@ def _target(f: Tensor, dtype: torch.dtype, name: str) -> torch.dtype:
 
 
 def _check_finite(f: Tensor, name: str) -> None:
-    if f.device.type != "cpu":
+    # Under `torch.compile` and `torch.func.vmap` no value can be looked at, on other devices it would cost a wait.
+    if f.device.type != "cpu" or torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(f):
         return
     finite = torch.isfinite(f.detach())
     if not bool(finite.all()):

@@ -382,11 +382,10 @@ class FeatureExtractor(nn.Module):
         bank = self.banks[n]
         if len(children) == len(paths) * len(bank):
             return torch.zeros(spectrum.shape[0], dtype=torch.float64, device=spectrum.device)
-        kept = torch.zeros(len(paths), len(bank), dtype=torch.float64)
-        for p, a, _ in children:
-            kept[p, a] = 1.0
-        dropped = (1 - kept).to(spectrum.device)
-        return (self._candidate_energies(n, spectrum) * dropped).sum((1, 2))
+        kept = {(p, a) for p, a, _ in children}
+        dropped = [[float((p, a) not in kept) for a in range(len(bank))] for p in range(len(paths))]
+        weights = torch.tensor(dropped, dtype=torch.float64, device=spectrum.device)
+        return (self._candidate_energies(n, spectrum) * weights).sum((1, 2))
 
     def _candidate_energies(self, n: int, spectrum: Tensor) -> Tensor:
         """``||u * g||^2`` for every map and atom by Parseval, ``(batch, n_paths, n_atoms)``, float64."""
