@@ -4,8 +4,8 @@ A semi-discrete frame is a family of atoms :math:`g_\lambda` with
 
 .. math:: A \|f\|^2 \le \sum_\lambda \|f * g_\lambda\|^2 \le B \|f\|^2 ,
 
-which by Plancherel means :math:`A \le \sum_\lambda |\hat g_\lambda(\xi)|^2 \le B` almost everywhere. One atom, the output
-atom :math:`\chi`, generates the features; the others propagate. A `Frame` describes the infinite family on
+which by Plancherel means :math:`A \le \sum_\lambda |\hat g_\lambda(\xi)|^2 \le B` almost everywhere. One atom, the
+output atom :math:`\chi`, generates the features; the others propagate. A `Frame` describes the infinite family on
 :math:`\mathbb R^d`; `Frame.on` lists the finitely many atoms that live on a grid, as a `Bank`.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -121,7 +121,7 @@ class Bank:
         return replace(self, spectra=_cast(self.spectra, *args, **kwargs), output=output)
 
     def propagating_sum(self, *, real: bool = False) -> Tensor:
-        r""":math:`G(\xi) = \sum_\lambda |\hat g_\lambda(\xi)|^2` over the propagating atoms, ``grid.shape``, float64."""
+        r""":math:`G(\xi) = \sum_\lambda |\hat g_\lambda(\xi)|^2` of the propagating atoms, ``grid.shape``, float64."""
         total = torch.zeros(self.grid.shape, dtype=torch.float64, device=self.output.device)
         for spectrum in self.spectra:
             total = total + _power(spectrum)
@@ -151,7 +151,7 @@ class Bank:
             True: bounds for real maps; False: for complex maps. Default: True for a half bank, else False.
         """
         real = self.kind == "half" if real is None else real
-        total = self.littlewood_paley(real=real).flatten()
+        total = self.littlewood_paley(real=real).detach().flatten()
         xi = self.grid.frequencies(device=total.device).reshape(self.grid.ndim, -1)
         low, high = int(total.argmin()), int(total.argmax())
         source = f"{'even part of the ' if real else ''}Littlewood-Paley sum over {self.grid.size} DFT frequencies"
@@ -168,7 +168,7 @@ class Bank:
         Valid for translations by whole samples on this grid. For all shifts use `Frame.decay_constant`.
         """
         radius = torch.linalg.vector_norm(self.grid.frequencies(device=self.output.device), dim=0)
-        value = float((self.output.abs().double() * radius).max())
+        value = float((self.output.detach().abs().double() * radius).max())
         source = f"maximum over {self.grid.size} DFT frequencies"
         return Constant(value, source, "grid", unit=f"cycles/{self.grid.unit}")
 
@@ -193,7 +193,7 @@ class Bank:
         return self._divided(self._positive_sum("tightened").sqrt())
 
     def complemented(self) -> Bank:
-        r"""Bank with one more propagating atom :math:`(B - \sum |\hat g|^2)^{1/2}`: A = B, the other atoms untouched."""
+        r"""Bank with one more propagating atom :math:`(B - \sum |\hat g|^2)^{1/2}`: A = B, the others untouched."""
         total = self.littlewood_paley(real=True if self.kind == "half" else False)
         rest = self._even((total.max() - total).clamp_min(0.0)) if self.kind != "full" else total.max() - total
         rest = rest.clamp_min(0.0).sqrt().to(self.spectra.dtype)
@@ -208,7 +208,7 @@ class Bank:
 
     def _positive_sum(self, caller: str) -> Tensor:
         total = self.littlewood_paley(real=self.kind == "half")
-        low, high = float(total.min()), float(total.max())
+        low, high = float(total.detach().min()), float(total.detach().max())
         if not low > 1e-14 * high:
             raise ValueError(
                 f"`Bank.{caller}()`: the lower frame bound on {self.grid} is A = {low:.3g} (B = {high:.3g}), so the "
@@ -256,7 +256,7 @@ class Bank:
                     "centre": atom.centre,
                     "orientation": atom.orientation,
                     "support": support / self.grid.size,
-                    "peak": float(spectrum.abs().max()),
+                    "peak": float(spectrum.detach().abs().max()),
                 }
             )
         return rows
@@ -301,6 +301,19 @@ class Frame(ABC):
     #: Whether A = B = 1 on every grid, by construction.
     tight: bool = False
     sided: str = "real"
+    #: Numbers of axes for which the family is defined.
+    dims: tuple[int, ...] = (1, 2, 3)
+
+    @classmethod
+    @abstractmethod
+    def example(cls, d: int) -> Frame:
+        """Small instance for d axes, at home on any grid of four samples per axis or more.
+
+        Raises
+        ------
+        ValueError
+            If the family does not exist for that d.
+        """
 
     @abstractmethod
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
@@ -316,6 +329,11 @@ class Frame(ABC):
             Decides a frame with ``sided="auto"``: ``"half"``, ``"both"`` or ``"real"``. Default: ``"both"``.
         real : bool
             Whether only real maps will be analysed (used by `normalised`).
+
+        Raises
+        ------
+        ValueError
+            If `grid` has a number of axes outside `dims`, or is too short for the frame's scales.
         """
 
     def bounds(self, d: int = 1) -> FrameBounds:
@@ -370,6 +388,16 @@ class Frame(ABC):
         if not isinstance(other, Frame):
             return NotImplemented
         return Union(self, other)
+
+
+def check_dimension(owner: str, d: int, dims: Sequence[int]) -> None:
+    """Raise ValueError unless the family `owner` exists for `d` axes."""
+    if d not in dims:
+        known = " or ".join(str(n) for n in dims)
+        raise ValueError(
+            f"`{owner}`: got d = {d}, but this family is defined for d = {known}. Use a grid with {known} axes, or "
+            "`Wavelets`, `TensorWavelets`, `WeylHeisenberg` or `Riesz`, which exist for every d."
+        )
 
 
 def check_sided(owner: str, sided: str, allowed: Sequence[str] = SIDED) -> None:

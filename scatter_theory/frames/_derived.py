@@ -9,7 +9,29 @@ import torch
 
 from scatter_theory.constants import Constant
 from scatter_theory.frames._base import Bank, Frame, FrameBounds, Sided
+from scatter_theory.frames._gabor import WeylHeisenberg
+from scatter_theory.frames._wavelets import Wavelets
 from scatter_theory.grid import Grid
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """Stand-in for a non-linearity or a pooling, which live in rooms that frames may not import."""
+
+    lipschitz: Any
+
+
+def _one(grid: Grid, sampling: str) -> Constant:
+    return Constant(1.0, "stand-in", "analytic")
+
+
+def _raw(d: int) -> WeylHeisenberg:
+    return replace(WeylHeisenberg.example(d), window="gauss", width=0.5, tight=False)
+
+
+def _times(constant: Constant, factor: float, text: str) -> Constant:
+    source = f"{constant.source}, scaled by {text}"
+    return replace(constant, value=constant.value * factor, error=constant.error * factor, source=source)
 
 
 def _described(bank: Bank, frame: Frame) -> Bank:
@@ -28,6 +50,16 @@ class Scaled(Frame):
         """Sidedness of the underlying frame."""
         return self.frame.sided
 
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Numbers of axes of the underlying frame."""
+        return self.frame.dims
+
+    @classmethod
+    def example(cls, d: int) -> Scaled:
+        """Half of a wavelet frame; see `Frame.example`."""
+        return cls(Wavelets.example(d), 0.5)
+
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""
         return _described(self.frame.on(grid, reference=reference, sided=sided, real=real).scaled(self.factor), self)
@@ -35,16 +67,20 @@ class Scaled(Frame):
     def bounds(self, d: int = 1) -> FrameBounds:
         """Bounds of the underlying frame times ``factor^2``."""
         bounds = self.frame.bounds(d)
-        A, B = (
-            Constant(c.value * self.factor**2, f"{c.source}, scaled by {self.factor:.6g}^2", c.kind, c.unit, c.error * self.factor**2)
-            for c in (bounds.A, bounds.B)
-        )
+        A, B = (_times(c, self.factor**2, f"{self.factor:.6g}^2") for c in (bounds.A, bounds.B))
         return FrameBounds(A, B, bounds.argmin, bounds.argmax)
+
+    def decay_constant(self, d: int = 1) -> Constant:
+        """K of the underlying frame times `factor`."""
+        return _times(self.frame.decay_constant(d), self.factor, f"{self.factor:.6g}")
 
 
 @dataclass(frozen=True)
 class Tightened(Frame):
-    r"""Canonical tight frame :math:`\hat g / (\sum |\hat g|^2)^{1/2}` of `frame` (even part of the sum for half banks)."""
+    r"""Canonical tight frame :math:`\hat g / (\sum |\hat g|^2)^{1/2}` of `frame`.
+
+    For half banks the even part of the sum is taken.
+    """
 
     frame: Frame
     tight = True
@@ -53,6 +89,16 @@ class Tightened(Frame):
     def sided(self) -> str:
         """Sidedness of the underlying frame."""
         return self.frame.sided
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Numbers of axes of the underlying frame."""
+        return self.frame.dims
+
+    @classmethod
+    def example(cls, d: int) -> Tightened:
+        """Of a raw Gaussian Weyl-Heisenberg frame; see `Frame.example`."""
+        return cls(_raw(d))
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`. Raises ValueError where A = 0."""
@@ -70,9 +116,23 @@ class Complemented(Frame):
         """Sidedness of the underlying frame."""
         return self.frame.sided
 
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Numbers of axes of the underlying frame."""
+        return self.frame.dims
+
+    @classmethod
+    def example(cls, d: int) -> Complemented:
+        """Of a raw Gaussian Weyl-Heisenberg frame; see `Frame.example`."""
+        return cls(_raw(d))
+
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""
         return _described(self.frame.on(grid, reference=reference, sided=sided, real=real).complemented(), self)
+
+    def decay_constant(self, d: int = 1) -> Constant:
+        """K of the underlying frame, whose output atom is kept."""
+        return self.frame.decay_constant(d)
 
 
 @dataclass(frozen=True)
@@ -92,6 +152,16 @@ class Normalised(Frame):
     def sided(self) -> str:
         """Sidedness of the underlying frame."""
         return self.frame.sided
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Numbers of axes of the underlying frame."""
+        return self.frame.dims
+
+    @classmethod
+    def example(cls, d: int) -> Normalised:
+        """Of a wavelet frame, for maps of Lipschitz constant one; see `Frame.example`."""
+        return cls(Wavelets.example(d), _Declared(Constant(1.0, "stand-in", "analytic")), _Declared(_one))
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""
@@ -115,6 +185,20 @@ class Union(Frame):
     def sided(self) -> str:
         """``"auto"`` if either part leaves it open."""
         return "auto" if "auto" in (self.first.sided, self.second.sided) else self.first.sided
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Numbers of axes that both frames have."""
+        return tuple(d for d in self.first.dims if d in self.second.dims)
+
+    @classmethod
+    def example(cls, d: int) -> Union:
+        """Wavelets and a Weyl-Heisenberg frame; see `Frame.example`."""
+        return cls(Wavelets.example(d), WeylHeisenberg.example(d))
+
+    def decay_constant(self, d: int = 1) -> Constant:
+        """K of `first`, which gives the output atom."""
+        return self.first.decay_constant(d)
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""

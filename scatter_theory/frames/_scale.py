@@ -10,7 +10,9 @@ from scatter_theory.grid import Grid
 def check_scale(owner: str, J: int | None, cutoff: float | None) -> None:
     """Raise ValueError unless exactly one of J (whole, >= 1) and cutoff (positive) is given."""
     if (J is None) == (cutoff is None):
-        raise ValueError(f"`{owner}`: give either `J=` (octaves) or `cutoff=` (cycles per unit), got J={J}, cutoff={cutoff}.")
+        raise ValueError(
+            f"`{owner}`: give either `J=` (octaves) or `cutoff=` (cycles per unit), got J={J}, cutoff={cutoff}."
+        )
     if J is not None and (isinstance(J, bool) or int(J) != J or J < 1):
         raise ValueError(f"`{owner}(J=...)`: got {J!r}, expected a whole number of octaves >= 1.")
     if cutoff is not None and not (math.isfinite(cutoff) and cutoff > 0):

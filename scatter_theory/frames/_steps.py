@@ -6,6 +6,7 @@ A step :math:`\nu: [0, 1] \to [0, 1]` satisfies :math:`\nu(t) + \nu(1 - t) = 1`,
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -27,7 +28,7 @@ def _sharp(t: Tensor) -> Tensor:
     return torch.where(t < 0.5, 0.0, torch.where(t > 0.5, 1.0, 0.5)).to(t.dtype)
 
 
-#: Name -> step on [0, 1]: Meyer's polynomial (three continuous derivatives), C-infinity, linear (Held), sharp (Shannon).
+#: Name -> step on [0, 1]: Meyer's polynomial (three continuous derivatives), C-infinity, linear (Held), Shannon.
 STEPS: dict[str, Callable[[Tensor], Tensor]] = {
     "meyer": _meyer,
     "smooth": _smooth,
@@ -85,13 +86,17 @@ def q_cuts(J: int, Q: int, top: float) -> list[tuple[float, float]]:
     while points[-1] > floor * (1 + 1e-9):
         points.append(max(points[-1] - max(points[-1] * (1 - 2.0 ** (-1.0 / Q)), floor), floor))
     points.reverse()
-    while points[-1] * 2.0 ** (1.0 / Q) <= top:
+    while len(points) < 2 or points[-1] * 2.0 ** (1.0 / Q) <= top:
         points.append(points[-1] * 2.0 ** (1.0 / Q))
-    return list(zip(points[:-1], points[1:], strict=True))
+    return list(itertools.pairwise(points))
 
 
 def telescope(r: Tensor, cuts: Sequence[tuple[float, float]], step: str, *, log: bool = False) -> list[Tensor]:
     """Squared radial profiles that sum to one: the low-pass, then the bands from coarse to fine."""
-    lows = [lowpass(r, a, b, step, log=log) for a, b in cuts]
-    lows.append(torch.ones_like(r))
-    return [lows[0], *[(hi - lo).clamp_min(0.0) for lo, hi in zip(lows[:-1], lows[1:], strict=True)]]
+    return bands([lowpass(r, a, b, step, log=log) for a, b in cuts])
+
+
+def bands(lows: Sequence[Tensor]) -> list[Tensor]:
+    """The coarsest of rising squared low-passes, then their differences up to one: they sum to one."""
+    steps = [*lows, torch.ones_like(lows[0])]
+    return [lows[0], *[(high - low).clamp_min(0.0) for low, high in itertools.pairwise(steps)]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
-from scatter_theory.frames._base import Bank, Frame, Sided, check_sided, resolve_sided
+from scatter_theory.constants import Constant
+from scatter_theory.frames._base import Bank, Frame, Sided, check_dimension, check_sided, resolve_sided
+from scatter_theory.frames._decay import dyadic_constant, radial
 from scatter_theory.frames._profiles import Frequencies, Profile, assemble, members_from_profiles
 from scatter_theory.frames._scale import check_scale, resolve_scale, top_frequency
 from scatter_theory.frames._steps import check_step, dyadic_cuts, q_cuts, telescope
@@ -79,11 +82,33 @@ class Wavelets(Frame):
         if isinstance(self.Q, bool) or int(self.Q) != self.Q or self.Q < 1:
             raise ValueError(f"`Wavelets(Q=...)`: got {self.Q!r}, expected a whole number of wavelets per octave >= 1.")
 
+    @classmethod
+    def example(cls, d: int) -> Wavelets:
+        """One octave; see `Frame.example`."""
+        check_dimension("Wavelets.example", d, cls.dims)
+        return cls(J=1)
+
+    def _cuts(self, J: int, top: float) -> list[tuple[float, float]]:
+        return dyadic_cuts(J, top) if self.Q == 1 else q_cuts(J, self.Q, top)
+
+    def decay_constant(self, d: int = 1) -> Constant:
+        """Certified K of the radial low-pass, the same for every d; see `Frame.decay_constant`."""
+        check_dimension("Wavelets.decay_constant", d, self.dims)
+        # With a cutoff J is known only on a grid: for Q > 1 the shape of the low-pass settles within log2(2 Q) octaves.
+        octaves = [self.J] if self.J is not None else range(1 if self.Q == 1 else math.ceil(math.log2(2 * self.Q)) + 1)
+        ends = []
+        for J in octaves:
+            flat, zero = self._cuts(J, 0.5)[0]
+            ends.append(radial((flat * 2**J, zero * 2**J), self.step, self.log))
+        enclosure = min(low for low, _ in ends), max(high for _, high in ends)
+        return dyadic_constant(enclosure, self.J, self.cutoff, f"radial {self.step} step")
+
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""
         J, unit = resolve_scale(self.J, self.cutoff, reference or grid)
         top = top_frequency(grid, unit)
-        cuts = dyadic_cuts(J, top) if self.Q == 1 else q_cuts(J, self.Q, top)
+        cuts = self._cuts(J, top)
+        finest = len(self._cuts(J, 0.5))
         d = grid.ndim
 
         def power(xi: Frequencies, k: int) -> Tensor:
@@ -95,7 +120,8 @@ class Wavelets(Frame):
             low = cuts[k - 1][0]
             high = cuts[k][1] if k < len(cuts) else top
             centre = (0.5 * (low + min(high, top)),) + (0.0,) * (d - 1)
-            profiles.append(Profile(f"j={len(cuts) - k}", partial(power, k=k), centre, paired=d == 1))
+            label = f"j={finest - k}"
+            profiles.append(Profile(label, partial(power, k=k), centre, paired=d == 1, oriented=False))
         members = members_from_profiles(profiles, grid, unit, self.nyquist_overlap)
         kind = resolve_sided(self.sided, sided)
         return assemble(grid, unit, members[0].amplitude, members[1:], kind, repr(self))
