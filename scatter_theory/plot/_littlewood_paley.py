@@ -78,8 +78,8 @@ class LittlewoodPaleyDisplay(Display):
         )
         ax.set(xlabel=f"frequency [cycles/{self.unit}]", ylabel="Littlewood-Paley sum")
         ax.margins(x=0.01)
-        ax.set_ylim(0, 1.1 * max(total.max() for total in self.sums.values()))
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1)
+        ax.set_ylim(0, 1.5 * max(total.max() for total in self.sums.values()))
+        ax.legend(loc="upper center")
 
     def _draw_images(self, axes: np.ndarray, style: dict[str, Any]) -> None:
         d = len(self.frequencies)
