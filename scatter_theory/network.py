@@ -137,7 +137,7 @@ class FeatureExtractor(nn.Module):
         reference: Grid | None = None,
     ) -> None:
         super().__init__()
-        _check_arguments(layers, grid, final, paths, sampling, dtype)
+        _check_arguments(layers, grid, final, paths, sampling, dtype, reference)
         self.layers = tuple(layers)
         self.final = final if final is not None else self.layers[-1].frame
         self.path_rule = paths
@@ -473,7 +473,9 @@ class FeatureExtractor(nn.Module):
         return FeatureExtractor(**(arguments | changes)).to(self.device)
 
 
-def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any) -> None:
+def _check_arguments(
+    layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any, reference: Any
+) -> None:
     check_sampling("FeatureExtractor", sampling)
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise TypeError(
@@ -482,8 +484,11 @@ def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: s
     for name, value, base in (("grid", grid, Grid), ("paths", paths, PathRule)):
         if not isinstance(value, base):
             raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
-    if final is not None and not isinstance(final, Frame):
-        raise TypeError(f"`FeatureExtractor(final=...)`: got {final!r}, expected a Frame instance.")
+    for name, value, base in (("final", final, Frame), ("reference", reference, Grid)):
+        if value is not None and not isinstance(value, base):
+            raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
+    if reference is not None and reference.ndim != grid.ndim:
+        raise ValueError(f"`FeatureExtractor(reference=...)`: got {reference}, expected {grid.ndim} axes as in {grid}.")
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
 
