@@ -275,11 +275,11 @@ def judge(check: BoundCheck, *, cap: np.ndarray | float | None = None) -> BoundC
 
     1. a hypothesis that is not satisfied: INAPPLICABLE;
     2. no point: INCONCLUSIVE;
-    3. ``m - e > b + r`` at some point: VIOLATED if every constant may prove something, else INCONCLUSIVE;
+    3. m is finite and ``m - e > b + r`` at some point: VIOLATED if every constant may prove something, else INCONCLUSIVE;
     4. a value that is not finite: INCONCLUSIVE;
     5. a constant that may not prove anything (estimated, fitted, declared): INCONCLUSIVE;
     6. ``m + e > b + r`` at some point: INCONCLUSIVE;
-    7. the bound reaches the trivial limit `cap` at every point: VACUOUS; otherwise HOLDS.
+    7. the bound reaches the trivial limit `cap` (or infinity) at every point: VACUOUS; otherwise HOLDS.
 
     A declared constant that is exceeded is VIOLATED: the counterexample needs no proof.
     """
@@ -293,7 +293,7 @@ def _outcome(check: BoundCheck, cap: np.ndarray | float | None) -> Outcome:
         return Outcome.INCONCLUSIVE
     rounding, error = check.rounding, check.discretisation
     with np.errstate(invalid="ignore"):
-        above = bool(np.any(check.measured - error > check.bound + rounding))
+        above = bool(np.any(np.isfinite(check.measured) & (check.measured - error > check.bound + rounding)))
     if above:
         refutable = all(c.proves or c.kind == "declared" for c in check.constants.values())
         return Outcome.VIOLATED if refutable else Outcome.INCONCLUSIVE
@@ -303,7 +303,7 @@ def _outcome(check: BoundCheck, cap: np.ndarray | float | None) -> Outcome:
         return Outcome.INCONCLUSIVE
     if np.any(check.measured + error > check.bound + rounding) or np.any(np.isnan(check.bound)):
         return Outcome.INCONCLUSIVE
-    if cap is not None and np.all(check.bound >= np.asarray(cap, dtype=float)):
+    if np.all(check.bound >= (np.inf if cap is None else np.asarray(cap, dtype=float))):
         return Outcome.VACUOUS
     return Outcome.HOLDS
 
