@@ -3,9 +3,11 @@
 from scatter_theory.frames._analytic import LogGabor, MexicanHat
 from scatter_theory.frames._base import Atom, Bank, Frame, FrameBounds
 from scatter_theory.frames._derived import Complemented, Normalised, Scaled, Tightened, Union
+from scatter_theory.frames._directional import Curvelets, DirectionalWavelets, Ridgelets, Shearlets
 from scatter_theory.frames._filters import Filters
 from scatter_theory.frames._gabor import WeylHeisenberg
 from scatter_theory.frames._morlet import Morlet
+from scatter_theory.frames._steerable import Riesz, Steerable
 from scatter_theory.frames._taps import Taps
 from scatter_theory.frames._tensor import TensorWavelets
 from scatter_theory.frames._wavelets import Wavelets
@@ -14,6 +16,8 @@ __all__ = [
     "Atom",
     "Bank",
     "Complemented",
+    "Curvelets",
+    "DirectionalWavelets",
     "Filters",
     "Frame",
     "FrameBounds",
@@ -21,7 +25,11 @@ __all__ = [
     "MexicanHat",
     "Morlet",
     "Normalised",
+    "Ridgelets",
+    "Riesz",
     "Scaled",
+    "Shearlets",
+    "Steerable",
     "Taps",
     "TensorWavelets",
     "Tightened",

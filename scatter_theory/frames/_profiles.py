@@ -146,6 +146,7 @@ def nyquist_blend(
     rates = [u / h for u, h in zip(unit, grid.spacing, strict=True)]
     weights = [_weights(n, overlap, None) for n in grid.shape]
     total: list[Tensor] = []
+    # The first m is 0, where every row takes part: q > 0 at all frequencies of the grid.
     for m in itertools.product((0, -1, 1), repeat=grid.ndim):
         rows = [torch.nonzero(w[mi + 1]).flatten() for w, mi in zip(weights, m, strict=True)]
         if any(len(r) == 0 for r in rows):
@@ -158,10 +159,11 @@ def nyquist_blend(
         share = torch.ones((1,) * grid.ndim, dtype=torch.float64)
         for axis, (w, mi, r) in enumerate(zip(weights, m, rows, strict=True)):
             share = share * w[mi + 1][r].reshape([-1 if a == axis else 1 for a in range(grid.ndim)])
-        index = torch.meshgrid(*rows, indexing="ij")
         values = evaluate(xi)
-        if not total:
-            total = [torch.zeros(grid.shape, dtype=torch.float64) for _ in values]
+        if not any(m):
+            total = [share * value for value in values]
+            continue
+        index = torch.meshgrid(*rows, indexing="ij")
         for target, value in zip(total, values, strict=True):
             target[index] += share * value
     return total
