@@ -2,8 +2,8 @@
 
 The extractor gets the padded signal of kymatio. kymatio samples its maps at lower rates in between, which the extractor
 does not. Where kymatio is asked not to (``oversampling=J`` in one dimension, its own algorithm with the sampling step
-left out in two) both agree to single precision, in which kymatio stores its filters. What its sampling costs is measured
-by itself.
+left out in two) both agree to single precision, in which kymatio stores its filters. What its sampling costs is
+measured by itself.
 """
 
 import pytest
