@@ -1,6 +1,7 @@
 r"""Signals that are known or likely to be extremal: random ones have almost no power against a Lipschitz bound.
 
-All batches have shape ``(n, *grid.shape)`` and unit root-mean-square amplitude; real unless complex signals are allowed.
+All batches have shape ``(n, *grid.shape)`` and unit root-mean-square amplitude; real unless complex signals are
+allowed.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _spread_bins(
         direction = torch.randn(grid.ndim, generator=generator, dtype=torch.float64)
         direction = direction / direction.abs().max()
         octave = 2.0 ** (-8.0 * float(torch.rand(1, generator=generator)))
-        bins.append(tuple(int(round(float(u) * octave * (n // 2))) for u, n in zip(direction, grid.shape, strict=True)))
+        bins.append(tuple(round(float(u) * octave * (n // 2)) for u, n in zip(direction, grid.shape, strict=True)))
     return list(dict.fromkeys(bins))
 
 
@@ -72,7 +73,7 @@ def decay_bins(phi: FeatureExtractor, n: int, count: int = 3) -> list[tuple[int,
 
 
 def tones(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
-    """Tones at the maximum and minimum of the Littlewood-Paley sum, at ``sup |chi||xi|``, at atom centres, and spread."""
+    """Tones at the extremes of the Littlewood-Paley sum, at ``sup |chi||xi|``, at atom centres, and spread."""
     grid, bank, device = phi.grid, phi.banks[0], phi.device
     total = bank.littlewood_paley(real=phi.real[0])
     bins = [(0,) * grid.ndim, *_bins_at(total, 2), *_bins_at(-total, 1), *decay_bins(phi, 0)]

@@ -1,14 +1,18 @@
-"""Search for the worst case: given, random and structured candidates, then gradient ascent from the best of them."""
+"""Search for the worst case: given, random and structured candidates, then gradient ascent from the best of them.
+
+Everything between the candidates and the final reading stays on their device; no step waits for a number on the host.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 Objective = Callable[[Tensor], Tensor]
+Progress = Callable[[int, int, str], None] | None
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Effort:
     steps : int
         Steps of gradient ascent; 0 switches it off.
     restarts : int
-        Starting points of the ascent per target.
+        Starting points of the ascent per target; 0 switches it off.
     """
 
     random: int = 32
@@ -39,20 +43,20 @@ class Effort:
                 raise ValueError(f"`Effort({name}=...)`: got {value!r}, expected a whole number >= 0.")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Attack:
     """Best ratio of every cell, by mode, with the signal that attains it.
 
     Parameters
     ----------
     best : (n_cells,) tensor
-        Largest ratio found.
-    signals : list of tensors
-        The candidate that attains it, per cell.
+        Largest ratio found, on the CPU; infinite where a ratio was not a number.
+    signals : (n_cells, *shape) tensor
+        The candidate that attains it, per cell, on the device of the search.
     modes : list of str
         The mode that found it, per cell.
     by_mode : dict of str to (n_cells,) tensors
-        Largest ratio of each mode.
+        Largest ratio of each mode, on the CPU.
     curve : list of float
         Best ratio over all targets after each step of the ascent.
     tried : int
@@ -60,11 +64,11 @@ class Attack:
     """
 
     best: Tensor
-    signals: list[Tensor]
+    signals: Tensor
     modes: list[str]
-    by_mode: dict[str, Tensor] = field(default_factory=dict)
-    curve: list[float] = field(default_factory=list)
-    tried: int = 0
+    by_mode: dict[str, Tensor]
+    curve: list[float]
+    tried: int
 
 
 def maximise(
@@ -73,9 +77,9 @@ def maximise(
     *,
     targets: Sequence[Sequence[int]],
     effort: Effort,
-    extra_starts: Tensor | None = None,
+    pairs: bool = False,
     chunk: int = 64,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress = None,
 ) -> Attack:
     """Maximise every cell of an objective.
 
@@ -88,85 +92,148 @@ def maximise(
     targets : sequence of sequences of int
         Groups of cells; the ascent climbs the cell of each group that is worst so far.
     effort : Effort
-    extra_starts : tensor, optional
-        Further starting points of the ascent.
+    pairs : bool
+        Whether the first axis of `shape` counts the members of a pair, whose steps follow their own sizes.
     chunk : int
         Candidates evaluated at once.
     progress : callable, optional
-        Called as ``progress(done, total, text)``.
+        Called as ``progress(done, total, text)``; it may raise to stop the search.
+
+    Raises
+    ------
+    ValueError
+        If there is no candidate at all.
     """
+    record = search(objective, candidates, targets=targets, effort=effort, pairs=pairs, chunk=chunk, progress=progress)
+    return record.read()
+
+
+def search(
+    objective: Objective,
+    candidates: Mapping[str, Tensor],
+    *,
+    targets: Sequence[Sequence[int]],
+    effort: Effort,
+    pairs: bool,
+    chunk: int,
+    progress: Progress,
+) -> _Record:
+    """The part of `maximise` that runs on the device, before anything is read."""
     pools = {mode: x for mode, x in candidates.items() if x.shape[0]}
     if not pools:
         raise ValueError("`maximise(candidates=...)`: no candidate signal at all.")
-    ratios = {mode: _evaluate(objective, x, chunk) for mode, x in pools.items()}
-    first = next(iter(ratios.values()))
-    n_cells = first.shape[1]
-    attack = Attack(torch.full((n_cells,), -1.0, dtype=torch.float64), [None] * n_cells, [""] * n_cells)
-    for mode, ratio in ratios.items():
-        _absorb(attack, mode, ratio, pools[mode])
+    record, tables = None, []
+    for mode, x in pools.items():
+        with torch.no_grad():
+            ratios = torch.cat([objective(part) for part in x.split(chunk)])
+        record = record if record is not None else _Record(ratios, x)
+        record.absorb(mode, ratios, x)
+        tables.append(ratios)
     if effort.steps and effort.restarts:
-        _ascend(objective, pools, ratios, targets, effort, extra_starts, attack, progress)
-    return attack
+        starts, cells = _starts(record, torch.cat(list(pools.values())), torch.cat(tables), targets, effort.restarts)
+        _ascend(objective, starts, cells, effort.steps, pairs, chunk, record, progress)
+    return record
 
 
-def _evaluate(objective: Objective, x: Tensor, chunk: int) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([objective(part).cpu() for part in x.split(chunk)])
+class _Record:
+    """Running maxima, kept on the device until `read`."""
+
+    def __init__(self, ratios: Tensor, x: Tensor) -> None:
+        self.best = torch.full_like(ratios[0], -1.0)
+        self.signals = torch.zeros_like(x[:1]).repeat(ratios.shape[1], *(1,) * (x.ndim - 1))
+        self.codes = torch.zeros_like(self.best, dtype=torch.int64)
+        self.by_mode: dict[str, Tensor] = {}
+        self.curve: list[Tensor] = []
+        self.tried = 0
+
+    def absorb(self, mode: str, ratios: Tensor, x: Tensor) -> None:
+        """Take in the ratios ``(n, n_cells)`` of the candidates x."""
+        self.tried += x.shape[0]
+        top, index = torch.nan_to_num(ratios, nan=torch.inf, posinf=torch.inf).max(0)
+        self.by_mode[mode] = torch.maximum(self.by_mode.get(mode, torch.full_like(top, -1.0)), top)
+        better = top > self.best
+        self.best = torch.where(better, top, self.best)
+        self.codes = torch.where(better, list(self.by_mode).index(mode), self.codes)
+        dtype = torch.promote_types(self.signals.dtype, x.dtype)
+        picked = better.reshape(-1, *(1,) * (x.ndim - 1))
+        self.signals = torch.where(picked, x.index_select(0, index).to(dtype), self.signals.to(dtype))
+
+    def read(self) -> Attack:
+        """Bring the result to the host."""
+        names = list(self.by_mode)
+        curve = torch.stack(self.curve).tolist() if self.curve else []
+        return Attack(
+            best=self.best.cpu(),
+            signals=self.signals,
+            modes=[names[code] for code in self.codes.tolist()],
+            by_mode={mode: top.cpu() for mode, top in self.by_mode.items()},
+            curve=curve,
+            tried=self.tried,
+        )
 
 
-def _absorb(attack: Attack, mode: str, ratio: Tensor, x: Tensor) -> None:
-    attack.tried += x.shape[0]
-    worst = torch.nan_to_num(ratio, nan=torch.inf)
-    top, index = worst.max(0)
-    attack.by_mode[mode] = torch.maximum(attack.by_mode.get(mode, torch.full_like(top, -1.0)), top)
-    for cell in torch.nonzero(top > attack.best).flatten().tolist():
-        attack.best[cell] = ratio[index[cell], cell]
-        attack.signals[cell] = x[index[cell]].detach().clone()
-        attack.modes[cell] = mode
+def _starts(
+    record: _Record, x: Tensor, ratios: Tensor, targets: Sequence[Sequence[int]], restarts: int
+) -> tuple[Tensor, Tensor]:
+    """The best candidates for the worst cell of every group, ``(n, *shape)``, and their cells ``(n,)``."""
+    starts, cells = [], []
+    for group in targets:
+        members = torch.tensor(list(group), device=x.device)
+        cell = members.index_select(0, record.best.index_select(0, members).argmax(0, keepdim=True))
+        own = torch.nan_to_num(ratios.index_select(1, cell)[:, 0], nan=-1.0)
+        order = torch.topk(own, min(restarts, x.shape[0])).indices
+        starts.append(x.index_select(0, order))
+        cells.append(cell.expand(order.shape[0]))
+    return torch.cat(starts), torch.cat(cells)
+
+
+def _sizes(x: Tensor, pairs: bool) -> Tensor:
+    """Root-mean-square of every candidate, or of the members of a pair (a member that is 0 takes the other's)."""
+    lead = 2 if pairs else 1
+    size = x.abs().flatten(lead).pow(2).mean(-1).sqrt()
+    if pairs:
+        size = torch.where(size > 0, size, size.amax(1, keepdim=True))
+    return size.reshape(*size.shape, *(1,) * (x.ndim - lead))
 
 
 def _ascend(
     objective: Objective,
-    pools: Mapping[str, Tensor],
-    ratios: Mapping[str, Tensor],
-    targets: Sequence[Sequence[int]],
-    effort: Effort,
-    extra_starts: Tensor | None,
-    attack: Attack,
-    progress: Callable[[int, int, str], None] | None,
+    x: Tensor,
+    cells: Tensor,
+    steps: int,
+    pairs: bool,
+    chunk: int,
+    record: _Record,
+    progress: Progress,
 ) -> None:
-    """Adam on the logarithm of the ratio, all targets and restarts in one batch; the step follows the signal's norm."""
-    everything = torch.cat(list(pools.values()))
-    table = torch.cat(list(ratios.values()))
-    starts, cells = [], []
-    for group in targets:
-        cell = max(group, key=lambda c: float(attack.best[c]))
-        for k in torch.topk(table[:, cell], min(effort.restarts, table.shape[0])).indices.tolist():
-            starts.append(everything[k])
-            cells.append(cell)
-        if extra_starts is not None and len(extra_starts):
-            starts.append(extra_starts[len(cells) % len(extra_starts)])
-            cells.append(cell)
-    x0 = torch.stack(starts)
-    picked = torch.tensor(cells, device=x0.device)
-    size = x0.abs().flatten(1).pow(2).mean(1).sqrt().reshape(-1, *(1,) * (x0.ndim - 1))
-    z = (x0 / size).clone().requires_grad_(True)
+    """Adam on the logarithm of the ratio, from all starting points at once; the step follows the signal's size."""
+    size = _sizes(x, pairs).clamp_min(torch.finfo(torch.float64).tiny)
+    z = (x / size).requires_grad_(True)
     optimiser = torch.optim.Adam([z], lr=0.03)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, effort.steps, eta_min=1e-3)
-    for step in range(effort.steps + 1):
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=1e-3)
+    for step in range(steps + 1):
         optimiser.zero_grad()
-        with torch.enable_grad():
-            ratio = objective(z * size)
-            own = ratio.gather(1, picked[:, None])[:, 0]
-            if step < effort.steps:
-                (-torch.log(own.clamp_min(1e-300))).sum().backward()
-        _absorb(attack, "ascent", ratio.detach().cpu(), (z * size).detach())
-        attack.curve.append(float(torch.stack([attack.best[c] for c in cells]).max()))
-        if step == effort.steps:
+        parts = []
+        for part, scale, own in zip(z.split(chunk), size.split(chunk), cells.split(chunk), strict=True):
+            with torch.enable_grad():
+                ratios = objective(part * scale)
+                if step < steps:
+                    climbed = ratios.gather(1, own[:, None]).clamp_min(1e-300)
+                    (-torch.log(climbed)).sum().backward()
+            parts.append(ratios.detach())
+        record.absorb("ascent", torch.cat(parts), (z * size).detach())
+        record.curve.append(record.best.index_select(0, cells).amax())
+        if step == steps:
             break
-        real_view = torch.view_as_real(z.grad) if z.is_complex() else z.grad
-        real_view.nan_to_num_(0.0, 0.0, 0.0)
+        z.grad = _finite(z.grad)
         optimiser.step()
         decay.step()
         if progress is not None:
-            progress(step + 1, effort.steps, "ascent")
+            progress(step + 1, steps, "ascent")
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    """The gradient with 0 in place of entries that are not finite."""
+    if gradient.is_complex():
+        return torch.view_as_complex(torch.nan_to_num(torch.view_as_real(gradient), 0.0, 0.0, 0.0))
+    return torch.nan_to_num(gradient, 0.0, 0.0, 0.0)

@@ -10,14 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scatter_theory import theory
 from scatter_theory.constants import TOLERANCE, Constant, Provenance
-from scatter_theory.features import Features
 from scatter_theory.network import FeatureExtractor
+from scatter_theory.paths import StructuralRule
+from scatter_theory.poolings import Pool
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis, Outcome, judge
 from scatter_theory.search import Attack, Effort, noise, structured
 
 #: Rounding of a measured relative quantity in float64; see ``constants.TOLERANCE``.
 ROUNDING = TOLERANCE["float64"]
+
+#: Largest relative defect of an identity that counts as rounding in float64.
+IDENTITY = 1e-12
+
+#: Amplitudes whose squares are float64 numbers with room for sums.
+AMPLITUDES = (1e-140, 1e140)
+
+#: Bytes of features held at once while candidates are evaluated.
+CHUNK_BYTES = 128 * 2**20
+
+#: Said by every verifier that was given no signal and no effort.
+NO_DATA = "No data: no signal was given and the effort allows no search."
+
+TINY = torch.finfo(torch.float64).tiny
+EPS = torch.finfo(torch.float64).eps
 
 Progress = Callable[[int, int, str], None] | None
 
@@ -30,20 +47,31 @@ def in_double(phi: FeatureExtractor) -> FeatureExtractor:
 
 
 def given(phi: FeatureExtractor, signals: Any) -> Tensor:
-    """The user's signals as ``(n, *shape)`` float64 or complex128; empty for None. Zero signals are dropped."""
+    """The user's signals as ``(n, *shape)`` float64 or complex128; empty for None. Zero signals are dropped.
+
+    Raises
+    ------
+    ValueError
+        As `FeatureExtractor.forward`, and for amplitudes whose squares are not float64 numbers.
+    """
     shape = phi.grid.shape
+    dtype = torch.complex128 if phi.complex_input else torch.float64
     if signals is None:
-        dtype = torch.complex128 if phi.complex_input else torch.float64
         return torch.zeros((0, *shape), dtype=dtype, device=phi.device)
-    x = phi.prepare(signals).detach()
-    x = x.reshape(-1, *shape)
-    return x[x.flatten(1).abs().amax(1) > 0] if x.shape[0] else x
+    x = phi.prepare(signals).detach().reshape(-1, *shape).to(dtype)
+    peaks = x.flatten(1).abs().amax(1) if x.shape[0] else x.new_zeros(0, dtype=torch.float64)
+    x, peaks = x[peaks > 0], peaks[peaks > 0]
+    if bool(((peaks < AMPLITUDES[0]) | (peaks > AMPLITUDES[1])).any()):
+        raise ValueError(
+            f"`signals`: amplitudes from {float(peaks.min()):.3g} to {float(peaks.max()):.3g}, expected them within "
+            f"{AMPLITUDES[0]:g} and {AMPLITUDES[1]:g}, where energies can be computed in float64. Change the unit."
+        )
+    return x
 
 
 def candidates(phi: FeatureExtractor, signals: Tensor, effort: Effort, generator: torch.Generator) -> dict[str, Tensor]:
-    """Pools of single signals by mode of search."""
-    dtype = torch.complex128 if phi.complex_input else torch.float64
-    pools = {"given": signals.to(dtype)}
+    """Pools of single signals by mode of search; empty modes are left out."""
+    pools = {"given": signals}
     if effort.random:
         pools["random"] = noise(phi.grid, effort.random, generator, complex_input=phi.complex_input, device=phi.device)
     if effort.structured:
@@ -52,33 +80,46 @@ def candidates(phi: FeatureExtractor, signals: Tensor, effort: Effort, generator
 
 
 def homogeneous(phi: FeatureExtractor) -> bool:
-    """Whether ratios do not depend on the amplitude of the signal."""
-    return all(layer.nonlinearity.homogeneous for layer in phi.layers)
+    """Whether ratios do not depend on the amplitude of the signal; a user's own pooling is not trusted to be so."""
+    return all(layer.nonlinearity.homogeneous and not isinstance(layer.pooling, Pool) for layer in phi.layers)
 
 
 def _amplitudes(phi: FeatureExtractor, x: Tensor) -> Tensor:
     """For non-homogeneous networks the same signals at small, unit and large amplitude in turn."""
     if homogeneous(phi):
         return x
-    sizes = torch.tensor([1e-3, 1.0, 30.0], dtype=torch.float64, device=x.device)
-    return torch.cat([x * s for s in sizes])
+    return torch.cat([x * size for size in (1e-3, 1.0, 30.0)])
+
+
+def chunk_size(phi: FeatureExtractor, largest: int = 64) -> int:
+    """Candidates to evaluate at once so that their features stay below `CHUNK_BYTES`."""
+    if not isinstance(phi.path_rule, StructuralRule):
+        return min(largest, 8)
+    return max(1, min(largest, CHUNK_BYTES // max(phi.cost().feature_bytes, 1)))
 
 
 def path_hypothesis(phi: FeatureExtractor) -> Hypothesis:
     """The path set does not depend on the signal."""
-    return Hypothesis("the path set is the same for all signals", not phi.path_rule.signal_dependent, repr(phi.path_rule))
+    rule = phi.path_rule
+    return Hypothesis("the path set is the same for all signals", not rule.signal_dependent, repr(rule))
 
 
 def admissible(phi: FeatureExtractor) -> Hypothesis:
     """Refined admissibility of every layer and of the final output atom."""
     worst = max(c.value for c in phi.admissibility(refined=True))
-    return Hypothesis("every layer is admissible: sup (|chi|^2 + L^2 R^2 sum |g|^2) <= 1", worst <= 1 + 1e-12, worst)
+    text = "every layer is admissible: sup (|chi|^2 + L^2 R^2 sum |g|^2) <= 1"
+    return Hypothesis(text, worst <= 1 + IDENTITY, worst)
 
 
 def vanishing(phi: FeatureExtractor) -> Hypothesis:
     """Non-linearities and poolings map 0 to 0."""
-    worst = max(layer.nonlinearity.zero for layer in phi.layers)
-    return Hypothesis("every non-linearity maps 0 to 0", worst == 0.0, worst)
+    values = []
+    for layer, grid in zip(phi.layers, phi.grids, strict=False):
+        zero = torch.zeros(grid.shape, dtype=torch.float64)
+        values += [layer.nonlinearity.zero, float(layer.nonlinearity(zero[:1]).abs().max())]
+        values.append(float(layer.pooling.map(zero, grid, phi.sampling).abs().max()))
+    worst = max(values)
+    return Hypothesis("every non-linearity and every pooling maps 0 to 0", worst == 0.0, worst)
 
 
 def layer_constants(phi: FeatureExtractor) -> dict[str, Constant]:
@@ -86,43 +127,49 @@ def layer_constants(phi: FeatureExtractor) -> dict[str, Constant]:
     return {f"L R, layer {n}": phi.layer_constant(n) for n in range(1, phi.depth + 1)}
 
 
-def propagation_gain(phi: FeatureExtractor, n: int) -> float:
-    r"""Factor w with :math:`W_n(f)^{1/2} \le w \|f\|`: 1 if admissible, else ``prod_k L_k R_k (sup G_k)^(1/2)``."""
-    gain = 1.0
-    for k in range(1, n + 1):
-        G = float(phi.banks[k - 1].propagating_sum(real=phi.real[k - 1]).max())
-        gain *= phi.layer_constant(k).value * G**0.5
-    return gain
+def propagating_peak(phi: FeatureExtractor, n: int) -> float:
+    r""":math:`\sup_\xi G_n` of layer n = 1..N, of the even part if the maps are real."""
+    return float(phi.banks[n - 1].propagating_sum(real=phi.real[n - 1]).max())
+
+
+def local_constant(phi: FeatureExtractor, n: int) -> Constant:
+    r""":math:`\sup |\hat\chi_n| \prod_{k \le n} L_k R_k (\sup G_k)^{1/2}`."""
+    chi = float(phi.banks[n].output_power(real=phi.real[n]).max()) ** 0.5
+    LR = [phi.layer_constant(k) for k in range(1, n + 1)]
+    layers = [(c.value, 1.0, propagating_peak(phi, k)) for k, c in enumerate(LR, 1)]
+    kind = "grid" if all(c.proves for c in LR) else "declared"
+    return Constant(theory.local_lipschitz(chi, layers), "sup |chi_n| prod L R (sup G)^(1/2)", kind)
 
 
 def safe_sqrt(energy: Tensor) -> Tensor:
     """Square root, differentiable with gradient 0 at 0."""
     positive = energy > 0
-    return torch.where(positive, torch.where(positive, energy, torch.ones_like(energy)).sqrt(), torch.zeros_like(energy))
-
-
-def layer_norms(features: Features) -> Tensor:
-    """Norms by layer, ``(batch, N + 1)``, differentiable also where they vanish."""
-    return safe_sqrt(features.energy("layer"))
+    root = torch.where(positive, energy, torch.ones_like(energy)).sqrt()
+    return torch.where(positive, root, torch.zeros_like(energy))
 
 
 def safe_ratio(measured: Tensor, bound: Tensor, size: Tensor) -> Tensor:
-    """``measured / bound`` for the search, where bounds near the rounding of `size` do not count: ``m / (b + 1e-10 size)``."""
-    return measured / (bound + 1e-10 * size).clamp_min(torch.finfo(torch.float64).tiny)
+    """``measured / (bound + 1e-10 size)`` for the search: bounds near the rounding of `size` do not count."""
+    return measured / (bound + 1e-10 * size).clamp_min(TINY)
+
+
+def constant_row(values: Sequence[float], like: Tensor) -> Tensor:
+    """Numbers of the host as a float64 row on the device of `like`."""
+    return torch.tensor(list(values), dtype=torch.float64, device=like.device)
 
 
 def finish(
     claim: str,
     phi: Any,
     *,
-    x: Sequence[float],
+    x: Sequence[float] = (),
     x_label: str,
-    series: Sequence[str],
-    measured: Any,
-    bound: Any,
+    series: Sequence[str] = (),
+    measured: Any = (),
+    bound: Any = (),
     constants: Mapping[str, Constant],
     hypotheses: Iterable[Hypothesis],
-    budget: Iterable[ErrorTerm],
+    budget: Iterable[ErrorTerm] = (),
     started: float,
     seed: int | None,
     grid: Any = "",
@@ -132,7 +179,7 @@ def finish(
     notes: Sequence[str] = (),
     cap: Any = None,
 ) -> BoundCheck:
-    """Assemble and judge a check."""
+    """Assemble and judge a check; without points it is INCONCLUSIVE, or INAPPLICABLE if a hypothesis fails."""
     check = BoundCheck(
         claim=claim,
         outcome=Outcome.INCONCLUSIVE,
@@ -145,7 +192,11 @@ def finish(
         hypotheses=tuple(hypotheses),
         budget=tuple(budget),
         provenance=Provenance.now(
-            str(phi), seed=seed, grid=str(grid), device=str(getattr(phi, "device", "cpu")), seconds=time.perf_counter() - started
+            str(phi),
+            seed=seed,
+            grid=str(grid),
+            device=str(getattr(phi, "device", "cpu")),
+            seconds=time.perf_counter() - started,
         ),
         search=_by_mode(attack, np.asarray(bound, dtype=float)) if attack else {},
         witness=dict(witness or {}),
@@ -157,8 +208,17 @@ def finish(
 
 def _by_mode(attack: Attack, bound: np.ndarray) -> dict[str, float]:
     """Largest ratio of each mode over the cells whose bound is not 0 (an identity has no ratio)."""
-    cells = np.nonzero(bound)[0] if len(bound) == len(attack.signals) else np.arange(len(attack.signals))
+    cells = np.nonzero(bound)[0] if len(bound) == len(attack.modes) else np.arange(len(attack.modes))
     return {mode: float(r[cells].max()) for mode, r in attack.by_mode.items()} if len(cells) else {}
+
+
+def worst_cell(measured: Any, bound: Any, attack: Attack) -> int:
+    """The cell with the largest measured ratio, or, where all bounds vanish, the largest of the search."""
+    measured, bound = np.asarray(measured, dtype=float), np.asarray(bound, dtype=float)
+    if not np.any(bound > 0):
+        return int(attack.best.argmax())
+    ratio = np.divide(measured, bound, out=np.full_like(bound, -1.0), where=bound > 0)
+    return int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
 
 
 def as_array(signal: Tensor) -> np.ndarray:

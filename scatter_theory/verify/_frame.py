@@ -8,13 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scatter_theory.constants import Constant
 from scatter_theory.frames import Bank, Frame, FrameBounds
 from scatter_theory.grid import Grid
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
 from scatter_theory.search import Effort, Seed, maximise, noise, seeded, tone, unit_rms
-from scatter_theory.verify._common import ROUNDING, Progress, as_array, finish, layer_constants
+from scatter_theory.verify._common import (
+    CHUNK_BYTES,
+    IDENTITY,
+    NO_DATA,
+    ROUNDING,
+    TINY,
+    Progress,
+    as_array,
+    finish,
+    layer_constants,
+    worst_cell,
+)
 
 
 def frame(
@@ -40,14 +50,15 @@ def frame(
     real : bool, optional
         Search over real signals only. Default: True for a half bank, else False.
     declared : FrameBounds, optional
-        Bounds to be tested. Default: those over all frequencies if the frame has proven ones, else those of the grid.
+        Bounds to be tested. Default: 1 and 1 for a tight frame, else those of the grid.
     effort, generator, progress
         As in `lipschitz`.
 
     Returns
     -------
     BoundCheck
-        ``"upper"``: largest quotient against B. ``"lower"``: A against the smallest quotient.
+        ``"upper"``: largest quotient against B. ``"lower"``: A against the smallest quotient. INAPPLICABLE for a half
+        bank with complex signals; INCONCLUSIVE without effort.
 
     Raises
     ------
@@ -58,71 +69,96 @@ def frame(
     rng, seed = seeded(generator)
     bank = _bank(frame, grid)
     real = bank.kind == "half" if real is None else real
-    bounds = declared if declared is not None else _declared(frame, bank, real)
-    pools = _signals(bank, real, effort, rng)
+    bounds = declared if declared is not None else declared_bounds(frame, bank, real)
     A, B = bounds.A.value, bounds.B.value
+    text = "a half bank is used for real signals only"
+    common = {
+        "x_label": "bound",
+        "constants": {"A": bounds.A, "B": bounds.B},
+        "hypotheses": [Hypothesis(text, real or bank.kind != "half", bank.kind)],
+        "started": started,
+        "seed": seed,
+        "grid": bank.grid,
+    }
+    pools = _signals(bank, real, effort, rng)
+    if not pools:
+        return finish("frame", bank.description or bank, notes=(NO_DATA,), **common)
 
-    def objective(f: Tensor) -> Tensor:
-        coefficients = bank.analyse(f)
-        quotient = bank.grid.energy(coefficients).sum(-1) / bank.grid.energy(f).clamp_min(torch.finfo(torch.float64).tiny)
-        return torch.stack([quotient / max(B, 1e-300), A / quotient.clamp_min(1e-300)], -1)
-
-    attack = maximise(objective, pools, targets=[[0], [1]], effort=effort, chunk=16, progress=progress)
-    upper, lower = float(attack.best[0]) * B, A / float(attack.best[1]) if A > 0 else _smallest(objective, attack.signals[1], B)
-    worst = int(attack.best.argmax())
+    attack = maximise(
+        lambda f: quotient_ratios(bank, A, B, f),
+        pools,
+        targets=[[0], [1]],
+        effort=effort,
+        chunk=max(1, min(16, CHUNK_BYTES // (32 * bank.grid.size * (len(bank) + 1)))),
+        progress=progress,
+    )
+    with torch.no_grad():
+        upper, lower = (float(quotients(bank, f[None])[0]) for f in attack.signals)
+    worst = worst_cell([upper, A], [B, lower], attack)
     return finish(
         "frame",
         bank.description or bank,
         x=[0, 1],
-        x_label="bound",
         series=["upper: quotient against B", "lower: A against quotient"],
         measured=[upper, A],
         bound=[B, lower],
-        constants={"A": bounds.A, "B": bounds.B},
-        hypotheses=[
-            Hypothesis("a half bank is used for real signals only", real or bank.kind != "half", bank.kind),
-        ],
-        budget=[ErrorTerm("rounding", [ROUNDING * max(B, 1e-300), ROUNDING * max(B, 1e-300)])],
-        started=started,
-        seed=seed,
-        grid=bank.grid,
+        budget=[ErrorTerm("rounding", ROUNDING * max(B, upper))],
         attack=attack,
         witness={"f": as_array(attack.signals[worst]), "mode": attack.modes[worst], "seed": seed},
         notes=() if A > 0 else ("A = 0: some frequencies are lost, so the family is not a frame here.",),
+        **common,
     )
 
 
+def quotients(bank: Bank, f: Tensor) -> Tensor:
+    r""":math:`\sum_\lambda \|f * g_\lambda\|^2 / \|f\|^2` of a batch, ``(n,)``."""
+    return bank.grid.energy(bank.analyse(f)).sum(-1) / bank.grid.energy(f).clamp_min(TINY)
+
+
+def quotient_ratios(bank: Bank, A: float, B: float, f: Tensor) -> Tensor:
+    """Objective of the search, ``(n, 2)``: quotient / B, and A / quotient (1e-12 B in place of A = 0)."""
+    quotient = quotients(bank, f)
+    return torch.stack([quotient / max(B, TINY), max(A, 1e-12 * B) / quotient.clamp_min(TINY)], -1)
+
+
 def admissibility(phi: FeatureExtractor) -> BoundCheck:
-    r"""The admissibility condition of every layer, plain and refined.
+    r"""The admissibility condition of every layer.
 
-    .. math:: \max\{B_n, B_n L_n^2 R_n^2\} \le 1, \qquad
-              \sup_\xi \big( |\hat\chi_{n-1}|^2 + L_n^2 R_n^2 \sum_\lambda |\hat g_\lambda|^2 \big) \le 1 .
+    .. math:: \sup_\xi \big( |\hat\chi_{n-1}|^2 + L_n^2 R_n^2 \sum_\lambda |\hat g_\lambda|^2 \big) \le 1 ,
 
-    The refined condition is weaker and suffices for the Lipschitz, translation and deformation bounds. VIOLATED means that
-    the network is not admissible as it stands (`Layer.normalised` mends it); no theorem is contradicted.
+    and :math:`\sup |\hat\chi_N|^2 \le 1` for the last output atom. This refined condition is implied by the plain one,
+    :math:`\max\{B_n, B_n L_n^2 R_n^2\} \le 1`, whose values are in the column ``"plain"`` of ``extra``, and suffices
+    for the Lipschitz, translation and deformation bounds. VIOLATED means that the network is not admissible as it
+    stands (`Layer.normalised` mends it); no theorem is contradicted.
     """
     started = time.perf_counter()
     plain, refined = phi.admissibility(), phi.admissibility(refined=True)
-    n_layers = phi.depth
-    names = [*(f"plain, layer {n}" for n in range(1, n_layers + 1)), *(f"refined, layer {n}" for n in range(1, n_layers + 1)), "final output atom"]
-    values = [c.value for c in plain[:-1]] + [c.value for c in refined]
-    constants = dict(zip(names, [*plain[:-1], *refined], strict=True))
-    good = all(c.value <= 1 + 1e-12 for c in refined)
-    notes = () if good else (f"Scale the frames with `layer.normalised({phi.sampling!r})` to make the network admissible.",)
+    layers = range(1, phi.depth + 1)
+    names = [*(f"layer {n}" for n in layers), "final output atom"]
+    notes = []
+    if any(c.value > 1 + IDENTITY for c in refined):
+        notes.append(f"Scale the frames with `layer.normalised({phi.sampling!r})` to make the network admissible.")
+    elif any(c.value > 1 + IDENTITY for c in plain):
+        notes.append("The plain condition max{B, B L^2 R^2} <= 1 fails; the refined one holds, and suffices.")
     return finish(
         "admissibility",
         phi,
-        x=[*range(1, n_layers + 1), *range(1, n_layers + 2)],
+        x=[*layers, phi.depth + 1],
         x_label="layer n",
         series=names,
-        measured=values,
-        bound=[1.0] * len(values),
-        constants={**constants, **layer_constants(phi)},
+        measured=[c.value for c in refined],
+        bound=[1.0] * len(names),
+        constants={
+            **dict(zip(names, refined, strict=True)),
+            **{f"plain, layer {n}": c for n, c in zip(layers, plain, strict=False)},
+            **layer_constants(phi),
+        },
         hypotheses=[],
-        budget=[ErrorTerm("rounding", 1e-12)],
+        budget=[ErrorTerm("rounding", IDENTITY)],
         started=started,
         seed=None,
         grid=phi.grid,
+        extra={"plain": [c.value for c in plain]},
         notes=notes,
     )
 
@@ -137,16 +173,11 @@ def _bank(frame: Any, grid: Grid | None) -> Bank:
     return frame.on(grid)
 
 
-def _declared(frame: Frame | Bank, bank: Bank, real: bool) -> FrameBounds:
-    """Proven bounds over all frequencies if there are any, else the exact ones of the grid."""
+def declared_bounds(frame: Frame | Bank, bank: Bank, real: bool) -> FrameBounds:
+    """1 and 1 for a tight frame, else the exact bounds of the grid."""
     if isinstance(frame, Frame) and frame.tight:
         return frame.bounds(bank.grid.ndim)
     return bank.bounds(real=real)
-
-
-def _smallest(objective: Any, signal: Tensor, B: float) -> float:
-    with torch.no_grad():
-        return float(objective(signal[None])[0, 0]) * B
 
 
 def _signals(bank: Bank, real: bool, effort: Effort, rng: torch.Generator) -> dict[str, Tensor]:
@@ -162,5 +193,3 @@ def _signals(bank: Bank, real: bool, effort: Effort, rng: torch.Generator) -> di
         tones = [tone(grid, [int(i) for i in k], complex_input=not real, device=device) for k in bins]
         pools["structured"] = unit_rms(torch.stack(tones), grid.ndim)
     return pools
-
-

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
+from scatter_theory.features import Features
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm
-from scatter_theory.search import Effort, Seed, maximise, seeded
+from scatter_theory.search import Attack, Effort, Seed, maximise, seeded
 from scatter_theory.verify._common import (
+    EPS,
+    NO_DATA,
     ROUNDING,
+    TINY,
     Progress,
     admissible,
     as_array,
     candidates,
+    chunk_size,
+    constant_row,
     finish,
     given,
     in_double,
     layer_constants,
+    local_constant,
     path_hypothesis,
-    propagation_gain,
     safe_ratio,
     safe_sqrt,
+    worst_cell,
 )
 
 
@@ -51,7 +60,8 @@ def lipschitz(
     phi : FeatureExtractor
         Applied in float64.
     signals : (*batch, *shape) tensor or array, optional
-        The user's signals; pairs are formed of neighbours in the batch, and of each signal with 0.
+        The user's signals; pairs are formed of neighbours in the batch, and of each signal with 0. Zero signals are
+        skipped.
     bound : {"certified", "theorem"}
         Which bound the total is held against; ``"theorem"`` is INAPPLICABLE to a network that is not admissible.
     effort : Effort
@@ -64,7 +74,13 @@ def lipschitz(
     Returns
     -------
     BoundCheck
-        Points: ``"all layers"`` and each layer. Witness: the pair ``f``, ``h``.
+        Points: ``"all layers"`` and each layer. Witness: the pair ``f``, ``h``. Without signals and effort
+        INCONCLUSIVE; with paths that depend on the signal INAPPLICABLE.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For signals that `FeatureExtractor.forward` refuses, and for an unknown `bound`.
 
     Notes
     -----
@@ -73,38 +89,36 @@ def lipschitz(
     """
     started = time.perf_counter()
     phi = in_double(phi)
+    if bound not in ("certified", "theorem"):
+        raise ValueError(f"`lipschitz(bound=...)`: got {bound!r}, expected 'certified' or 'theorem'.")
     rng, seed = seeded(generator)
-    given_pairs = _neighbours(given(phi, signals))
+    total, local = phi.certified_lipschitz(), [local_constant(phi, n) for n in range(phi.depth + 1)]
     hypotheses = [path_hypothesis(phi)]
-    total = phi.certified_lipschitz()
     if bound == "theorem":
         hypotheses.append(admissible(phi))
         total = Constant(1.0, "admissible layers: the map does not expand distances", "derived")
-    elif bound != "certified":
-        raise ValueError(f"`lipschitz(bound=...)`: got {bound!r}, expected 'certified' or 'theorem'.")
-    local = [_local_constant(phi, n) for n in range(phi.depth + 1)]
-    bounds = torch.tensor([total.value, *(c.value for c in local)], dtype=torch.float64, device=phi.device)
+    signals = given(phi, signals)
+    pools = _pairs(phi, _neighbours(signals), candidates(phi, signals, effort, rng), rng)
+    constants = {"total": total, **{f"layer {n}": c for n, c in enumerate(local)}, **layer_constants(phi)}
+    common = {"constants": constants, "hypotheses": hypotheses, "started": started, "seed": seed, "grid": phi.grid}
+    if not pools or phi.path_rule.signal_dependent:
+        notes = () if phi.path_rule.signal_dependent else (NO_DATA,)
+        return finish("lipschitz", phi, x_label="output", notes=notes, **common)
 
-    def objective(pairs: Tensor) -> Tensor:
-        f, step = pairs[:, 0], pairs[:, 1]
-        count = f.shape[0]
-        features = phi(torch.cat([f, f + step]))
-        difference = [layer.values[:count] - layer.values[count:] for layer in features.layers]
-        energies = torch.stack([g.energy(v).sum(-1) for g, v in zip(phi.grids, difference, strict=True)], -1)
-        norms = torch.cat([safe_sqrt(energies.sum(-1, keepdim=True)), safe_sqrt(energies)], -1)
-        distance = safe_sqrt(phi.grid.energy(step))[:, None]
-        return safe_ratio(norms, distance * bounds, safe_sqrt(phi.grid.energy(f))[:, None] * 1e-3)
-
-    pools = _pairs(phi, given_pairs, candidates(phi, given(phi, signals), effort, rng), rng)
+    bounds = [total.value, *(c.value for c in local)]
     names = ("all layers", *(f"layer {n}" for n in range(phi.depth + 1)))
     attack = maximise(
-        objective, pools, targets=[[c] for c in range(len(names))], effort=effort, chunk=32, progress=progress
+        lambda pairs: pair_ratios(phi, bounds, pairs),
+        pools,
+        targets=[[c] for c in range(len(names))],
+        effort=effort,
+        pairs=True,
+        chunk=max(1, chunk_size(phi) // 2),
+        progress=progress,
     )
-    worst = int(attack.best.argmax())
+    measured, cancellation = _read(phi, bounds, attack)
+    worst = worst_cell(measured, bounds, attack)
     f, step = attack.signals[worst]
-    measured = torch.tensor([_quotient(phi, pair, c) for c, pair in enumerate(attack.signals)], dtype=torch.float64)
-    size = float(phi.grid.norm(f) / phi.grid.norm(step).clamp_min(torch.finfo(torch.float64).tiny))
-    cancellation = 64 * torch.finfo(torch.float64).eps * (1 + size) * bounds.cpu().numpy()
     return finish(
         "lipschitz",
         phi,
@@ -112,39 +126,61 @@ def lipschitz(
         x_label="output",
         series=names,
         measured=measured,
-        bound=bounds.cpu(),
-        constants={"total": total, **{f"layer {n}": c for n, c in enumerate(local)}, **layer_constants(phi)},
-        hypotheses=hypotheses,
-        budget=[ErrorTerm("rounding", ROUNDING * bounds.cpu().numpy()), ErrorTerm("cancellation in the difference", cancellation)],
-        started=started,
-        seed=seed,
-        grid=phi.grid,
+        bound=bounds,
+        budget=[
+            ErrorTerm("rounding", ROUNDING * np.array(bounds)),
+            ErrorTerm("cancellation in the difference", cancellation),
+        ],
         attack=attack,
-        witness={"f": as_array(f), "h": as_array(f + step), "output": names[worst], "mode": attack.modes[worst], "seed": seed},
+        witness={
+            "f": as_array(f),
+            "h": as_array(f + step),
+            "output": names[worst],
+            "mode": attack.modes[worst],
+            "seed": seed,
+        },
         notes=_notes(phi, bound),
+        **common,
     )
 
 
-def _quotient(phi: FeatureExtractor, pair: Tensor, cell: int) -> float:
-    """``|||Phi(f) - Phi(h)||| / ||f - h||`` of one pair: all layers (cell 0) or layer ``cell - 1``."""
+def pair_ratios(phi: FeatureExtractor, bounds: Sequence[float], pairs: Tensor) -> Tensor:
+    """Objective of the search: ratios ``(n, N + 2)`` of pairs ``(f, h - f)``, ``(n, 2, *shape)``."""
+    f, step = pairs[:, 0], pairs[:, 1]
+    distance = safe_sqrt(phi.grid.energy(step))[:, None]
+    size = 1e-3 * safe_sqrt(phi.grid.energy(f))[:, None]
+    return safe_ratio(_differences(phi(torch.cat([f, f + step]))), distance * constant_row(bounds, distance), size)
+
+
+def _differences(features: Features) -> Tensor:
+    """Norms ``(n, N + 2)`` of the differences between the second and the first half of a batch, the total first."""
+    count = features.pruned.shape[0] // 2
+    parts = [layer.grid.energy(layer.values[count:] - layer.values[:count]).sum(-1) for layer in features]
+    energies = torch.stack(parts, -1)
+    return safe_sqrt(torch.cat([energies.sum(-1, keepdim=True), energies], -1))
+
+
+def _read(phi: FeatureExtractor, bounds: Sequence[float], attack: Attack) -> tuple[np.ndarray, np.ndarray]:
+    """Quotients of the witness of every output, with the distance of the signals as they are stored, and rounding.
+
+    Features carry a rounding error of a few units in the last place of their own size and of the signal's; the
+    difference inherits it, and the quotient divides it by the distance.
+    """
+    measured, cancellation = [], []
     with torch.no_grad():
-        features = phi(torch.stack([pair[0], pair[0] + pair[1]]))
-        energies = [g.energy(v.values[0] - v.values[1]).sum() for g, v in zip(phi.grids, features.layers, strict=True)]
-        energy = sum(energies) if cell == 0 else energies[cell - 1]
-        return float(energy.sqrt() / phi.grid.norm((pair[0] + pair[1]) - pair[0]))
+        for cell, (f, step) in enumerate(attack.signals):
+            features = phi(torch.stack([f, f + step]))
+            distance = phi.grid.norm((f + step) - f).clamp_min(TINY)
+            sizes = bounds[cell] * (phi.grid.norm(f) + phi.grid.norm(step)) + features.norm().amax()
+            measured.append(float(_differences(features)[0, cell] / distance))
+            cancellation.append(64 * EPS * float(sizes / distance))
+    return np.array(measured), np.array(cancellation)
 
 
 def _notes(phi: FeatureExtractor, bound: str) -> tuple[str, ...]:
     if bound == "certified" and not admissible(phi).satisfied:
         return ("The network is not admissible; the bound is its certified constant c_0^(1/2), not 1.",)
     return ()
-
-
-def _local_constant(phi: FeatureExtractor, n: int) -> Constant:
-    r""":math:`\sup |\hat\chi_n| \prod_{k \le n} L_k R_k (\sup G_k)^{1/2}`."""
-    chi = float(phi.banks[n].output_power(real=phi.real[n]).max()) ** 0.5
-    proves = all(phi.layer_constant(k).proves for k in range(1, n + 1))
-    return Constant(chi * propagation_gain(phi, n), "sup |chi_n| prod L R (sup G)^(1/2)", "grid" if proves else "declared")
 
 
 def _neighbours(x: Tensor) -> Tensor:
@@ -161,16 +197,16 @@ def _pairs(
 ) -> dict[str, Tensor]:
     """Pairs (f, step): random far and close ones; structured steps from 0 and from random signals; and the user's."""
     pools = {"given": given_pairs}
+    ones = (1,) * phi.grid.ndim
     if "random" in singles:
         f = singles["random"]
-        g = f[torch.randperm(f.shape[0], generator=rng)]
+        g = f[torch.randperm(f.shape[0], generator=rng).to(f.device)]
         close = 10.0 ** (-4 * torch.rand(f.shape[0], generator=rng, dtype=torch.float64)).to(f.device)
-        pools["random"] = torch.cat([torch.stack([f, g], 1), torch.stack([f, g * close.reshape(-1, *(1,) * phi.grid.ndim)], 1)])
+        pools["random"] = torch.cat([torch.stack([f, g], 1), torch.stack([f, g * close.reshape(-1, *ones)], 1)])
     if "structured" in singles:
         s = singles["structured"]
-        start = torch.zeros_like(s)
-        pools["structured"] = torch.stack([start, s], 1)
+        pools["structured"] = torch.stack([torch.zeros_like(s), s], 1)
         if "random" in singles:
-            base = singles["random"][torch.arange(s.shape[0]) % singles["random"].shape[0]]
+            base = singles["random"][torch.arange(s.shape[0], device=s.device) % singles["random"].shape[0]]
             pools["structured"] = torch.cat([pools["structured"], torch.stack([base, 1e-3 * s], 1)])
     return {mode: x for mode, x in pools.items() if x.shape[0]}

@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scatter_theory.grid import Grid
 from scatter_theory.nonlinearities import Nonlinearity
 from scatter_theory.poolings import Pooling, Sampling
-from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
+from scatter_theory.results import BoundCheck, ErrorTerm
 from scatter_theory.search import Effort, Seed, maximise, noise, seeded, unit_rms
-from scatter_theory.verify._common import ROUNDING, Progress, as_array, finish, safe_ratio, safe_sqrt
+from scatter_theory.verify._common import (
+    EPS,
+    IDENTITY,
+    NO_DATA,
+    ROUNDING,
+    TINY,
+    Progress,
+    as_array,
+    finish,
+    safe_ratio,
+    safe_sqrt,
+)
 
 
 def nonlinearity(
@@ -23,10 +35,10 @@ def nonlinearity(
     generator: Seed = None,
     progress: Progress = None,
 ) -> BoundCheck:
-    r"""Attack the Lipschitz constant of a non-linearity: :math:`|\rho(a) - \rho(b)| \le L |a - b|` on the complex plane.
+    r"""Attack the constant of a non-linearity, :math:`|\rho(a) - \rho(b)| \le L |a - b|` on the complex plane.
 
-    Pairs: random ones over twelve decades of amplitude and distance; neighbours on a dense real and imaginary grid, which
-    contain the steepest point; then ascent.
+    Pairs: random ones over twelve decades of amplitude and distance; neighbours on a dense real and imaginary grid,
+    which contain the steepest point; then ascent.
 
     Parameters
     ----------
@@ -37,43 +49,75 @@ def nonlinearity(
     Returns
     -------
     BoundCheck
-        HOLDS for a proven constant that was not exceeded; INCONCLUSIVE for a merely declared one that was not exceeded;
-        VIOLATED with the counterexample ``a``, ``b`` as witness.
+        HOLDS for a proven constant that was not exceeded; INCONCLUSIVE for a merely declared one that was not exceeded,
+        and without effort; VIOLATED with the counterexample ``a``, ``b`` as witness.
+
+    Raises
+    ------
+    TypeError
+        If `rho` is not a non-linearity.
     """
     started = time.perf_counter()
     if not isinstance(rho, Nonlinearity):
         raise TypeError(f"`nonlinearity(rho=...)`: got {type(rho).__name__}, expected a Nonlinearity instance.")
     rng, seed = seeded(generator)
     L = rho.lipschitz
+    common = {"x_label": "pair", "constants": {"L": L}, "hypotheses": [], "started": started, "seed": seed}
+    pools = _point_pairs(effort, rng)
+    if not pools:
+        return finish("nonlinearity", rho, notes=(NO_DATA,), **common)
 
-    def objective(pairs: Tensor) -> Tensor:
-        a, step = torch.view_as_complex(pairs[:, 0].contiguous()), torch.view_as_complex(pairs[:, 1].contiguous())
-        b = a + step
-        change = torch.view_as_real(_complex(rho(b) - rho(a))).pow(2).sum(-1)
-        distance = torch.view_as_real(b - a).pow(2).sum(-1)
-        usable = distance > (1e-7 * a.abs()) ** 2
-        ratio = safe_sqrt(change) / (safe_sqrt(distance) * L.value).clamp_min(1e-300)
-        return torch.where(usable, ratio, torch.zeros_like(ratio))[:, None]
-
-    attack = maximise(objective, _point_pairs(effort, rng), targets=[[0]], effort=effort, chunk=1 << 16, progress=progress)
-    a, step = (complex(*v.tolist()) for v in attack.signals[0])
+    attack = maximise(
+        lambda pairs: point_ratios(rho, L.value, pairs),
+        pools,
+        targets=[[0]],
+        effort=effort,
+        pairs=True,
+        chunk=1 << 16,
+        progress=progress,
+    )
+    pair = attack.signals[0]
+    with torch.no_grad():
+        change, distance, cancellation = (float(part) for part in _point_parts(rho, pair[None]))
+    a, step = (complex(*v.tolist()) for v in pair)
     return finish(
         "nonlinearity",
         rho,
         x=[0],
-        x_label="pair",
         series=["difference quotient"],
-        measured=[float(attack.best[0]) * L.value],
+        measured=[change / max(distance, TINY)],
         bound=[L.value],
-        constants={"L": L},
-        hypotheses=[],
-        budget=[ErrorTerm("cancellation in rho(b) - rho(a)", 2e-8 * L.value)],
-        started=started,
-        seed=seed,
+        budget=[
+            ErrorTerm("rounding", ROUNDING * L.value),
+            ErrorTerm("cancellation in rho(b) - rho(a)", cancellation / max(distance, TINY)),
+        ],
         attack=attack,
         witness={"a": a, "b": a + step, "mode": attack.modes[0], "seed": seed},
         notes=() if rho.zero == 0 else (f"|rho(0)| = {rho.zero:.6g}: Lipschitz bounds apply, energy bounds do not.",),
+        **common,
     )
+
+
+def point_ratios(rho: Nonlinearity, L: float, pairs: Tensor) -> Tensor:
+    """Objective of the search: ratios ``(n, 1)`` of pairs ``(a, b - a)`` of complex numbers, ``(n, 2, 2)``.
+
+    Pairs whose difference is mostly rounding count as 0.
+    """
+    change, distance, cancellation = _point_parts(rho, pairs)
+    usable = (cancellation <= 1e-8 * (L * distance + change)) & (distance > TINY)
+    ratio = change / (distance * L).clamp_min(TINY)
+    return torch.where(usable, ratio, torch.zeros_like(ratio))[:, None]
+
+
+def _point_parts(rho: Nonlinearity, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``|rho(b) - rho(a)|``, ``|b - a|`` as the numbers are stored, and the rounding in the former."""
+    a, step = torch.view_as_complex(pairs[:, 0].contiguous()), torch.view_as_complex(pairs[:, 1].contiguous())
+    b = a + step
+    at_a, at_b = _complex(rho(a)), _complex(rho(b))
+    change = safe_sqrt(torch.view_as_real(at_b - at_a).pow(2).sum(-1))
+    distance = safe_sqrt(torch.view_as_real(b - a).pow(2).sum(-1))
+    sizes = at_a.detach().abs() + at_b.detach().abs() + a.detach().abs() + b.detach().abs()
+    return change, distance, 4 * EPS * sizes
 
 
 def pooling(
@@ -88,8 +132,8 @@ def pooling(
     r"""Attack the Lipschitz constant R of a pooling on a grid, and its covariance.
 
     Points: ``"difference quotient"`` of :math:`u \mapsto S^{d/2} (P u)(S\cdot)` (mode ``"dilate"``) or
-    :math:`u \mapsto (P u)[S n]` (``"decimate"``, counting norm) against R; ``"covariance"``: relative defect under a shift
-    by S samples, against 0.
+    :math:`u \mapsto (P u)[S n]` (``"decimate"``, counting norm) against R; ``"covariance"``, if the pooling claims to
+    commute with translations: relative defect under shifts by multiples of S samples, against 0.
 
     Parameters
     ----------
@@ -98,40 +142,81 @@ def pooling(
     sampling : {"dilate", "decimate"}
     effort, generator, progress
         As in `lipschitz`.
+
+    Returns
+    -------
+    BoundCheck
+        Witness: the pair ``u``, ``v``. A declared R that was not exceeded, or no effort, is INCONCLUSIVE.
+
+    Raises
+    ------
+    TypeError
+        If `pool` is not a pooling.
+    ValueError
+        If it does not fit the mode or the grid.
     """
     started = time.perf_counter()
     if not isinstance(pool, Pooling):
         raise TypeError(f"`pooling(pool=...)`: got {type(pool).__name__}, expected a Pooling instance.")
     rng, seed = seeded(generator)
     R = pool.lipschitz(grid, sampling)
+    common = {
+        "x_label": "property",
+        "constants": {"R": R},
+        "hypotheses": [],
+        "started": started,
+        "seed": seed,
+        "grid": grid,
+    }
+    subject = f"{pool!r}, {sampling}"
+    pools = _map_pairs(grid, pool, effort, rng)
+    if not pools:
+        return finish("pooling", subject, notes=(NO_DATA,), **common)
 
-    def objective(pairs: Tensor) -> Tensor:
-        u, step = pairs[:, 0], pairs[:, 1]
-        (a, coarse), (b, _) = pool(u, grid, sampling), pool(u + step, grid, sampling)
-        distance = safe_sqrt(grid.energy(step))
-        ratio = safe_ratio(safe_sqrt(coarse.energy(b - a)), distance * R.value, 1e-3 * safe_sqrt(grid.energy(u)))
-        return ratio[:, None]
-
-    attack = maximise(objective, _map_pairs(grid, pool, effort, rng), targets=[[0]], effort=effort, progress=progress)
+    attack = maximise(
+        lambda pairs: map_ratios(pool, grid, sampling, R.value, pairs),
+        pools,
+        targets=[[0]],
+        effort=effort,
+        pairs=True,
+        progress=progress,
+    )
     u, step = attack.signals[0]
-    defect = _covariance_defect(pool, grid, sampling, rng)
+    with torch.no_grad():
+        change, distance, sizes = (float(part) for part in _map_parts(pool, grid, sampling, attack.signals))
+    rows = [("difference quotient", change / max(distance, TINY), R.value, 16 * EPS * sizes / max(distance, TINY))]
+    if pool.commutes:
+        rows.append(("covariance", _covariance_defect(pool, grid, sampling, rng), 0.0, IDENTITY * max(R.value, 1.0)))
+    names, measured, bounds, rounding = zip(*rows, strict=True)
     return finish(
         "pooling",
-        f"{pool!r}, {sampling}",
-        x=[0, 1],
-        x_label="property",
-        series=["difference quotient", "covariance"],
-        measured=[float(attack.best[0]) * R.value, defect],
-        bound=[R.value, 0.0],
-        constants={"R": R},
-        hypotheses=[Hypothesis("the pooling claims to commute with translations", pool.commutes)],
-        budget=[ErrorTerm("rounding", [ROUNDING * max(R.value, 1.0) + 1e-9 * R.value, 1e-12 * max(R.value, 1.0)])],
-        started=started,
-        seed=seed,
-        grid=grid,
+        subject,
+        x=range(len(rows)),
+        series=names,
+        measured=measured,
+        bound=bounds,
+        budget=[ErrorTerm("rounding", ROUNDING * np.array(bounds) + np.array(rounding))],
         attack=attack,
         witness={"u": as_array(u), "v": as_array(u + step), "mode": attack.modes[0], "seed": seed},
+        **common,
     )
+
+
+def map_ratios(pool: Pooling, grid: Grid, sampling: Sampling, R: float, pairs: Tensor) -> Tensor:
+    """Objective of the search: ratios ``(n, 1)`` of pairs ``(u, v - u)`` of maps, ``(n, 2, *shape)``."""
+    change, distance, _ = _map_parts(pool, grid, sampling, pairs)
+    size = 1e-3 * safe_sqrt(grid.energy(pairs[:, 0]))
+    return safe_ratio(change, distance * R, size)[:, None]
+
+
+def _map_parts(pool: Pooling, grid: Grid, sampling: Sampling, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``||P v - P u||``, ``||v - u||`` as the maps are stored, and the size of all that was subtracted."""
+    u = pairs[:, 0]
+    v = u + pairs[:, 1]
+    (at_u, coarse), (at_v, _) = pool(u, grid, sampling), pool(v, grid, sampling)
+    change, distance = safe_sqrt(coarse.energy(at_v - at_u)), safe_sqrt(grid.energy(v - u))
+    sizes = coarse.norm(at_u.detach()) + coarse.norm(at_v.detach()) + grid.norm(u.detach()) + grid.norm(v.detach())
+    return change, distance, sizes
 
 
 def _complex(x: Tensor) -> Tensor:
@@ -161,34 +246,41 @@ def _point_pairs(effort: Effort, rng: torch.Generator) -> dict[str, Tensor]:
 
 
 def _map_pairs(grid: Grid, pool: Pooling, effort: Effort, rng: torch.Generator) -> dict[str, Tensor]:
-    """Pairs (u, v - u) of maps."""
-    device = torch.device("cpu")
-    x = noise(grid, max(effort.random, 2), rng, complex_input=False, device=device)
-    pools = {"random": torch.cat([torch.stack([x, torch.roll(x, 1, 0)], 1), torch.stack([x, 1e-3 * torch.roll(x, 1, 0)], 1)])}
-    S = max(2, math.ceil(pool.factor))
-    signals = []
-    for offset in range(min(S, 4)):
-        spike = torch.zeros(grid.shape, dtype=torch.float64)
-        spike[tuple(min(offset, n - 1) for n in grid.shape)] = 1.0
-        comb = torch.zeros(grid.shape, dtype=torch.float64)
-        comb[tuple(slice(min(offset, n - 1), None, S) for n in grid.shape)] = 1.0
-        signals += [spike, comb]
-    signals.append(torch.ones(grid.shape, dtype=torch.float64))
-    structured = unit_rms(torch.stack(signals), grid.ndim)
-    base = torch.cat([torch.zeros_like(structured), x[torch.arange(structured.shape[0]) % x.shape[0]]])
-    steps = torch.cat([structured, 1e-2 * structured])
-    pools["structured"] = torch.stack([base, steps], 1)
+    """Pairs (u, v - u) of maps: random far and close ones; spikes and combs with the pooling's period."""
+    pools = {}
+    if not effort.random and not effort.structured:
+        return pools
+    x = noise(grid, max(effort.random, 2), rng, complex_input=False, device=torch.device("cpu"))
+    if effort.random:
+        other = torch.roll(x, 1, 0)
+        pools["random"] = torch.cat([torch.stack([x, other], 1), torch.stack([x, 1e-3 * other], 1)])
+    if effort.structured:
+        steps = unit_rms(_spiky(grid, max(2, math.ceil(pool.factor))), grid.ndim)
+        base = x[torch.arange(steps.shape[0]) % x.shape[0]]
+        from_zero = torch.stack([torch.zeros_like(steps), steps], 1)
+        pools["structured"] = torch.cat([from_zero, torch.stack([base, 1e-2 * steps], 1)])
     return pools
 
 
+def _spiky(grid: Grid, period: int) -> Tensor:
+    """Spikes and combs at the first offsets of the pooling's blocks, and a constant."""
+    signals = []
+    for offset in range(min(period, 4)):
+        start = tuple(min(offset, n - 1) for n in grid.shape)
+        spike, comb = torch.zeros((2, *grid.shape), dtype=torch.float64)
+        spike[start] = 1.0
+        comb[tuple(slice(k, None, period) for k in start)] = 1.0
+        signals += [spike, comb]
+    return torch.stack([*signals, torch.ones(grid.shape, dtype=torch.float64)])
+
+
 def _covariance_defect(pool: Pooling, grid: Grid, sampling: Sampling, rng: torch.Generator) -> float:
-    """Largest relative defect over random maps for shifts by S samples per axis (one sample in mode "dilate")."""
+    """Largest relative defect over random maps for shifts by whole samples of the pooled grid."""
     u = noise(grid, 8, rng, complex_input=False, device=torch.device("cpu"))
     S = int(pool.factor) if sampling == "decimate" else 1
     worst = 0.0
     for k in (1, 3):
-        (a, coarse), (b, _) = pool(u, grid, sampling), pool(grid.translate(u, (k * S,) * grid.ndim), grid, sampling)
-        moved = coarse.translate(a, (k,) * grid.ndim)
-        worst = max(worst, float((coarse.norm(b - moved) / grid.norm(u)).max()))
+        steps = tuple(k + axis for axis in range(grid.ndim))
+        (a, coarse), (b, _) = pool(u, grid, sampling), pool(grid.translate(u, [S * m for m in steps]), grid, sampling)
+        worst = max(worst, float((coarse.norm(b - coarse.translate(a, steps)) / grid.norm(u)).max()))
     return worst
-

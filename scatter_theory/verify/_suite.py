@@ -12,7 +12,7 @@ from scatter_theory.search import Effort, Seed, seeded
 from scatter_theory.verify._common import Progress
 from scatter_theory.verify._covariance import covariance
 from scatter_theory.verify._energy import energy
-from scatter_theory.verify._frame import admissibility, frame
+from scatter_theory.verify._frame import admissibility, declared_bounds, frame
 from scatter_theory.verify._lipschitz import lipschitz
 from scatter_theory.verify._pointwise import nonlinearity, pooling
 from scatter_theory.verify._translation import translation
@@ -91,8 +91,9 @@ def _jobs(
     """Named checks of one claim."""
     if claim == "frame":
         return [
-            (f"frame, layer {n + 1}", partial(frame, bank, real=phi.real[n], effort=effort, generator=seed))
-            for n, bank in enumerate(phi.banks[:-1])
+            (f"frame, layer {n + 1}", partial(frame, bank, real=real, declared=bounds, effort=effort, generator=seed))
+            for n, (bank, real) in enumerate(zip(phi.banks[:-1], phi.real, strict=False))
+            for bounds in [declared_bounds(phi.layers[n].frame, bank, real)]
         ]
     if claim == "nonlinearity":
         distinct = list(dict.fromkeys(layer.nonlinearity for layer in phi.layers))

@@ -12,18 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scatter_theory.constants import Constant
+from scatter_theory import theory
 from scatter_theory.features import Features
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
 from scatter_theory.search import Attack, Effort, Seed, maximise, seeded
-from scatter_theory.verify._alias import alias_budget, refinement_trend, without_nyquist
+from scatter_theory.verify._alias import alias_budget, covariance_defect, refinement_trend, shifted, without_nyquist
 from scatter_theory.verify._common import (
+    EPS,
+    NO_DATA,
     ROUNDING,
     Progress,
     admissible,
     as_array,
     candidates,
+    chunk_size,
+    constant_row,
     finish,
     given,
     in_double,
@@ -32,10 +36,18 @@ from scatter_theory.verify._common import (
     safe_ratio,
     safe_sqrt,
     vanishing,
+    worst_cell,
 )
 
 Form = Literal["theorem", "multiplier", "posteriori", "full_covariance"]
 FORMS: tuple[str, ...] = ("theorem", "multiplier", "posteriori", "full_covariance")
+
+CLAIM = {
+    "theorem": "translation",
+    "multiplier": "translation",
+    "posteriori": "translation_posteriori",
+    "full_covariance": "full_covariance",
+}
 
 
 @dataclass(frozen=True)
@@ -76,13 +88,14 @@ def translation(
     phi : FeatureExtractor
         Applied in float64.
     signals : (*batch, *shape) tensor or array, optional
-        The user's signals; more are searched according to `effort`.
+        The user's signals; more are searched according to `effort`. Zero signals are skipped.
     shifts : sequence, optional
         Shifts in *samples*: numbers (along the first axis) or one number per axis. Default: 1, 2, 4, ... as long as
         the bound says something. In mode ``"decimate"`` whole shifts must be multiples of ``S_1 ... S_n``.
     bound : str
-        ``"theorem"`` (above); ``"multiplier"``: :math:`\max_\xi 2 |\sin \pi \langle s, \xi\rangle| |\hat\chi_n(\xi)| \, W_n(f)^{1/2}`
-        with :math:`s = t / (S_1 \cdots S_n)`; ``"posteriori"``:
+        ``"theorem"`` (above); ``"multiplier"``:
+        :math:`\max_\xi 2 |\sin \pi \langle s, \xi\rangle| |\hat\chi_n(\xi)| \, W_n(f)^{1/2}` with
+        :math:`s = t / (S_1 \cdots S_n)`; ``"posteriori"``:
         :math:`2\pi |s| (\sum_q \| |\xi| \hat\chi_n \widehat{U[q]f} \|^2)^{1/2}`; ``"full_covariance"``:
         :math:`|||\Phi^n(T_t f) - T_t \Phi^n(f)||| \le 2\pi |t| K_n |1/(S_1 \cdots S_n) - 1| \, \|f\|`.
     effort, generator, progress
@@ -92,14 +105,22 @@ def translation(
     -------
     BoundCheck
         One point per layer and shift; measured and bound are relative to ``||f||``. Columns in ``extra``: the other
-        bounds for the same witness.
+        bounds for the same witness. Without signals and effort INCONCLUSIVE; with paths that depend on the signal
+        INAPPLICABLE.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For signals that `FeatureExtractor.forward` refuses, an unknown `bound`, or shifts that are 0 or not numbers.
 
     Notes
     -----
-    Hypotheses: every layer is admissible, every pooling commutes with the shift, the non-linearities vanish at 0 and act
-    pointwise, the path set is fixed. For shifts by whole samples the statement is exact on the grid. For fractional shifts
-    sampling the non-linearity aliases; the Nyquist bin of the signals is set to 0, and a discretisation term is
-    added: the proven alias budget in one dimension, the measured covariance defect otherwise.
+    Hypotheses of all forms: every pooling commutes with the shift, and the path set is fixed. The theorem and full
+    covariance also need admissible layers, maps that send 0 to 0, and output atoms that decay. For shifts by whole
+    samples the statement is exact on the grid. For fractional shifts sampling the non-linearity aliases: the features
+    then miss covariance by a defect that is measured, and that in one dimension a proven alias budget bounds. By the
+    triangle inequality the statement is true up to this defect, which is the discretisation term. The Nyquist bin of
+    the signals is set to 0, and a note tells how the worst case changes on finer grids.
     """
     started = time.perf_counter()
     phi = in_double(phi)
@@ -109,45 +130,74 @@ def translation(
     moves = _shifts(phi, shifts)
     fractional = any(not m.whole for m in moves)
     pools = candidates(phi, given(phi, signals), effort, rng)
-    if fractional:
-        pools = {mode: without_nyquist(phi.grid, x) for mode, x in pools.items()}
-    bounder = _Bounder(phi, moves, bound)
+    bounder = Bounder(phi, moves, bound)
+    common = {
+        "x_label": f"|t| in {phi.grid.unit}",
+        "constants": {**bounder.constants, **layer_constants(phi)},
+        "hypotheses": _hypotheses(phi, moves, bound),
+        "started": started,
+        "seed": seed,
+        "grid": phi.grid,
+    }
+    if not pools or phi.path_rule.signal_dependent:
+        return finish(CLAIM[bound], phi, notes=() if phi.path_rule.signal_dependent else (NO_DATA,), **common)
+
     attack = maximise(
-        bounder.ratios, pools, targets=bounder.targets, effort=effort, chunk=16, progress=progress
+        bounder.ratios,
+        pools,
+        targets=bounder.targets,
+        effort=effort,
+        chunk=max(1, chunk_size(phi, 16) // 2),
+        progress=progress,
     )
-    rows = [bounder.row(cell, attack) for cell in range(len(attack.signals))]
-    worst = int(attack.best.argmax())
-    n, move = bounder.cells[worst]
+    rows = [bounder.row(cell, attack) for cell in range(len(bounder.cells))]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    budget = [ErrorTerm("rounding", ROUNDING * columns["bound"] + 1e-13)]
-    notes: tuple[str, ...] = ()
-    extra = {name: columns[name] for name in ("multiplier bound", "a posteriori bound")}
+    worst = worst_cell(columns["measured"], columns["bound"], attack)
+    n, move = bounder.cells[worst]
+    budget = [ErrorTerm("rounding", ROUNDING * columns["bound"] + columns["rounding"])]
+    notes, trend, shown = (), [], ["multiplier bound", "a posteriori bound"]
     if fractional:
-        budget.append(ErrorTerm("aliasing of the sampled non-linearity", columns["aliasing"], "discretisation"))
-        notes = refinement_trend(phi, attack.signals[worst], moves[move], n)
+        aliasing = np.minimum(columns["covariance defect"], columns["alias budget"])
+        budget.append(ErrorTerm("aliasing of the sampled non-linearity", aliasing, "discretisation"))
+        notes, trend = _trend(bounder, attack, columns)
+        shown += ["covariance defect", "alias budget"]
     return finish(
-        "full_covariance" if bound == "full_covariance" else "translation" if bound != "posteriori" else "translation_posteriori",
+        CLAIM[bound],
         phi,
         x=[moves[m].length for _, m in bounder.cells],
-        x_label=f"|t| in {phi.grid.unit}",
         series=[f"layer {k}" for k, _ in bounder.cells],
         measured=columns["measured"],
         bound=columns["bound"],
-        constants={**bounder.constants, **layer_constants(phi)},
-        hypotheses=[admissible(phi), vanishing(phi), path_hypothesis(phi), *_commuting(phi, moves), _decaying(phi)],
         budget=budget,
-        started=started,
-        seed=seed,
-        grid=phi.grid,
         attack=attack,
         witness={
-            "f": as_array(attack.signals[worst]), "shift_in_samples": list(moves[move].samples), "layer": n,
-            "mode": attack.modes[worst], "seed": seed,
+            "f": as_array(bounder.prepare(attack.signals[worst])),
+            "shift_in_samples": list(moves[move].samples),
+            "layer": n,
+            "mode": attack.modes[worst],
+            "seed": seed,
+            **({"refinement": trend} if trend else {}),
         },
-        extra=extra,
+        extra={name: columns[name] for name in shown},
         notes=notes,
         cap=columns["cap"],
+        **common,
     )
+
+
+def _trend(bounder: Bounder, attack: Attack, columns: dict[str, np.ndarray]) -> tuple[tuple[str, ...], list[float]]:
+    """How the worst fractional case changes when the same signal is sampled more finely."""
+    cells = [c for c, (_, m) in enumerate(bounder.cells) if not bounder.moves[m].whole]
+    share = columns["measured"] / np.maximum(columns["bound"], 1e-300)
+    cell = max(cells, key=lambda c: share[c])
+    n, m = bounder.cells[cell]
+    trend = refinement_trend(bounder.phi, bounder.prepare(attack.signals[cell]), bounder.moves[m].units, n)
+    if not trend:
+        return ("The network cannot be built on finer grids, so that no refinement trend is given.",), trend
+    shown = ", ".join(f"{value:.3g}" for value in trend)
+    bound = columns["bound"][cell]
+    text = f"Worst fractional case, layer {n}, on grids 1, 2 and 4 times as fine: {shown} (bound {bound:.3g})."
+    return (f"{text} A fall below the bound shows aliasing, not a counterexample.",), trend
 
 
 def _shifts(phi: FeatureExtractor, shifts: Sequence[float | Sequence[float]] | None) -> list[Shift]:
@@ -161,64 +211,111 @@ def _shifts(phi: FeatureExtractor, shifts: Sequence[float | Sequence[float]] | N
     for shift in shifts:
         samples = tuple(float(s) for s in shift) if isinstance(shift, Sequence) else (float(shift),) + (0.0,) * (d - 1)
         if len(samples) != d or not all(math.isfinite(s) for s in samples) or not any(samples):
-            raise ValueError(f"`translation(shifts=...)`: got {shift!r}, expected a non-zero number or {d} numbers, in samples.")
+            raise ValueError(
+                f"`translation(shifts=...)`: got {shift!r}, expected a non-zero number or {d} numbers, in samples."
+            )
         moves.append(Shift(samples, tuple(s * step for s, step in zip(samples, h, strict=True))))
     if not moves:
-        raise ValueError("`translation(shifts=...)`: got no shift at all.")
+        raise ValueError("`translation(shifts=...)`: got no shift at all; give numbers of samples, e.g. [1, 2, 4].")
     return moves
 
 
-def _commuting(phi: FeatureExtractor, moves: Sequence[Shift]) -> list[Hypothesis]:
-    conditions = [Hypothesis("every pooling commutes with translations", all(layer.pooling.commutes for layer in phi.layers))]
+def _hypotheses(phi: FeatureExtractor, moves: Sequence[Shift], form: str) -> list[Hypothesis]:
+    commutes = all(layer.pooling.commutes for layer in phi.layers)
+    conditions = [path_hypothesis(phi), Hypothesis("every pooling commutes with translations", commutes)]
     if phi.sampling == "decimate":
         product = phi.pooling_product(phi.depth)
         good = all(m.whole and all(s % product == 0 for s in m.samples) for m in moves)
         conditions.append(Hypothesis(f"every shift is a multiple of S_1...S_N = {product:g} samples", good))
+    if form in ("theorem", "full_covariance"):
+        conditions += [admissible(phi), vanishing(phi), _decaying(phi)]
     return conditions
 
 
 def _decaying(phi: FeatureExtractor) -> Hypothesis:
-    """The decay condition is uniform only if the output atom is a low-pass: K well below the Nyquist frequency."""
-    worst = max(_decay(phi, n).value / (math.hypot(*phi.grids[n].nyquist) * max(float(phi.banks[n].output.abs().max()), 1e-300)) for n in range(phi.depth + 1))
-    return Hypothesis("every output atom decays: sup |chi||xi| lies below the corner of the frequency box", worst < 0.99, worst)
+    """An output atom that passes the highest frequency has K = sup |xi|, which grows as the grid is refined."""
+    shares = []
+    for bank in phi.banks:
+        highest = float(torch.linalg.vector_norm(bank.grid.frequencies(), dim=0).max())
+        peak = float(bank.output.abs().max())
+        shares.append(bank.decay_constant().value / (highest * peak) if highest * peak > 0 else 0.0)
+    text = "every output atom decays: sup |chi||xi| lies below sup |chi| times the highest frequency"
+    return Hypothesis(text, max(shares) < 0.99, max(shares))
 
 
-def _decay(phi: FeatureExtractor, n: int) -> Constant:
-    return phi.banks[n].decay_constant()
+class Bounder:
+    """Measured differences and bounds of every (layer, shift) cell, relative to ``||f||``.
 
-
-class _Bounder:
-    """Measured differences and bounds of every (layer, shift) cell, relative to ``||f||``."""
+    What `__init__` computes are numbers; `ratios` stays on the device of its argument.
+    """
 
     def __init__(self, phi: FeatureExtractor, moves: Sequence[Shift], form: str) -> None:
         self.phi, self.moves, self.form = phi, list(moves), form
+        self.fractional = any(not m.whole for m in moves)
         self.cells = [(n, m) for n in range(phi.depth + 1) for m in range(len(self.moves))]
         self.targets = [[i for i, (k, _) in enumerate(self.cells) if k == n] for n in range(phi.depth + 1)]
-        self.constants = {f"K, layer {n}": _decay(phi, n) for n in range(phi.depth + 1)}
-        self._theorem = torch.tensor([self._theorem_bound(n, m) for n, m in self.cells], dtype=torch.float64, device=phi.device)
-        self._multiplier = torch.tensor([self._multiplier_bound(n, m) for n, m in self.cells], dtype=torch.float64, device=phi.device)
+        self.constants = {f"K, layer {n}": phi.banks[n].decay_constant() for n in range(phi.depth + 1)}
+        self.products = [phi.pooling_product(n) for n in range(phi.depth + 1)]
+        self._theorem = [self._theorem_bound(n, m) for n, m in self.cells]
+        self._multiplier = [self._multiplier_bound(n, m) for n, m in self.cells]
+
+    def prepare(self, f: Tensor) -> Tensor:
+        """The signal that is measured: without Nyquist bins if any shift is fractional."""
+        return without_nyquist(self.phi.grid, f) if self.fractional else f
+
+    def ratios(self, f: Tensor) -> Tensor:
+        """Objective of the search, ``(batch, n_cells)``."""
+        size = safe_sqrt(self.phi.grid.energy(f))[:, None]
+        f = self.prepare(f)
+        base = self.phi(f)
+        return safe_ratio(self._differences(f, base), self._bounds(f, base), size)
+
+    def row(self, cell: int, attack: Attack) -> dict[str, float]:
+        """Measured value and all bounds of one cell for its witness, relative to ``||f||``."""
+        n, m = self.cells[cell]
+        f = self.prepare(attack.signals[cell][None])
+        with torch.no_grad():
+            base = self.phi(f)
+            norm = max(float(self.phi.grid.norm(f)), 1e-300)
+            row = {
+                "measured": float(self._differences(f, base)[0, cell]) / norm,
+                "bound": float(self._bounds(f, base)[0, cell]) / norm,
+                "multiplier bound": self._multiplier[cell] * float(safe_sqrt(base.remainder[n])) / norm,
+                "a posteriori bound": float(self._posteriori(base)[0, cell]) / norm,
+                "cap": 2 * float(self.phi.banks[n].output.abs().max()),
+                "rounding": self._rounding(m) * (1 + float(base.norm()) / norm),
+                "covariance defect": 0.0,
+                "alias budget": 0.0,
+            }
+        if not self.moves[m].whole:
+            row["covariance defect"] = covariance_defect(self.phi, f, self.moves[m].units, n) / norm
+            row["alias budget"] = alias_budget(self.phi, f, n) / norm
+        return row
+
+    def _rounding(self, m: int) -> float:
+        """Relative rounding of features and of the phases of a shift, which grow with its number of samples."""
+        return 64 * EPS * (1 + max(abs(s) for s in self.moves[m].samples))
 
     def _layer_shift(self, n: int, m: int) -> tuple[float, ...]:
-        product = self.phi.pooling_product(n)
-        return tuple(u / product for u in self.moves[m].units)
+        """The shift as layer n sees it, in units; for full covariance what is left of it after the features' own."""
+        inner = tuple(u / self.products[n] for u in self.moves[m].units)
+        if self.form != "full_covariance":
+            return inner
+        return tuple(s - u for s, u in zip(inner, self.moves[m].units, strict=True))
 
     def _theorem_bound(self, n: int, m: int) -> float:
-        product = self.phi.pooling_product(n)
-        factor = abs(1 / product - 1) if self.form == "full_covariance" else 1 / product
-        return 2 * math.pi * self.moves[m].length * self.constants[f"K, layer {n}"].value * factor
+        bound = theory.full_covariance_bound if self.form == "full_covariance" else theory.translation_bound
+        return bound(self.moves[m].length, self.constants[f"K, layer {n}"].value, self.products[n])
 
     def _multiplier_bound(self, n: int, m: int) -> float:
-        grid, chi = self.phi.grids[n], self.phi.banks[n].output.abs().double()
-        phase = grid.phase(self._layer_shift(n, m), device=chi.device)
-        if self.form == "full_covariance":
-            phase = phase * grid.phase(self.moves[m].units, device=chi.device).conj()
-        return float(((phase - 1).abs() * chi).max())
+        bank = self.phi.banks[n]
+        frequencies = bank.grid.frequencies().numpy()
+        return theory.translation_multiplier(bank.output.abs().cpu().numpy(), frequencies, self._layer_shift(n, m))
 
     def _translated(self, f: Tensor, move: Shift) -> Tensor:
         if move.whole:
             return self.phi.grid.translate(f, tuple(int(s) for s in move.samples))
-        shifted = self.phi.grid.ifft(self.phi.grid.fft(f) * self.phi.grid.phase(move.units, device=f.device))
-        return shifted if f.is_complex() else shifted.real
+        return shifted(self.phi.grid, f, move.units)
 
     def _differences(self, f: Tensor, base: Features) -> Tensor:
         """``(batch, n_cells)`` norms of the feature differences."""
@@ -231,54 +328,32 @@ class _Bounder:
         return torch.stack([columns[cell] for cell in self.cells], -1)
 
     def _move_features(self, values: Tensor, n: int, move: Shift) -> Tensor:
+        """Features of layer n translated by all of `move`: rolled where that is a whole number of its samples."""
         grid = self.phi.grids[n]
+        steps = [u / h for u, h in zip(move.units, grid.spacing, strict=True)]
+        if all(abs(s - round(s)) <= 1e-9 * max(1.0, abs(s)) for s in steps):
+            return grid.translate(values, [round(s) for s in steps])
         return grid.ifft(grid.fft(values) * grid.phase(move.units, device=values.device))
 
     def _posteriori(self, base: Features) -> Tensor:
         r""":math:`2\pi|s| (\sum_q \| |\xi| \hat\chi \hat U \|^2)^{1/2}` per cell: the features' gradient norm."""
-        gradients = []
+        slopes = []
         for layer in base.layers:
             radius = torch.linalg.vector_norm(layer.grid.frequencies(device=layer.values.device), dim=0)
             power = (layer.grid.fft(layer.values) * radius).abs().flatten(-layer.grid.ndim).pow(2).sum((-1, -2))
-            gradients.append(safe_sqrt(power * layer.grid.cell_volume / layer.grid.size))
-        columns = []
-        for n, m in self.cells:
-            s = math.hypot(*self._layer_shift(n, m))
-            columns.append(2 * math.pi * s * gradients[n])
+            slopes.append(safe_sqrt(power * layer.grid.cell_volume / layer.grid.size))
+        lengths = [math.hypot(*self._layer_shift(n, m)) for n, m in self.cells]
+        columns = [
+            theory.translation_posteriori_bound(length, 1.0, slopes[n])
+            for length, (n, _) in zip(lengths, self.cells, strict=True)
+        ]
         return torch.stack(columns, -1)
 
     def _bounds(self, f: Tensor, base: Features) -> Tensor:
         norm = safe_sqrt(self.phi.grid.energy(f))[:, None]
         if self.form in ("theorem", "full_covariance"):
-            return norm * self._theorem
+            return norm * constant_row(self._theorem, norm)
         if self.form == "multiplier":
             remainder = torch.stack([safe_sqrt(base.remainder[n]) for n, _ in self.cells], -1)
-            return remainder * self._multiplier
+            return remainder * constant_row(self._multiplier, norm)
         return self._posteriori(base)
-
-    def ratios(self, f: Tensor) -> Tensor:
-        """Objective of the search, ``(batch, n_cells)``."""
-        base = self.phi(f)
-        size = safe_sqrt(self.phi.grid.energy(f))[:, None]
-        return safe_ratio(self._differences(f, base), self._bounds(f, base), size)
-
-    def row(self, cell: int, attack: Attack) -> dict[str, float]:
-        """Measured value and all bounds of one cell for its witness, relative to ``||f||``."""
-        f = attack.signals[cell][None]
-        with torch.no_grad():
-            base = self.phi(f)
-            norm = float(self.phi.grid.norm(f))
-            n, m = self.cells[cell]
-            bound = float(self._bounds(f, base)[0, cell])
-            row = {
-                "measured": float(self._differences(f, base)[0, cell]) / norm,
-                "bound": bound / norm,
-                "multiplier bound": float(self._multiplier[cell]) * float(safe_sqrt(base.remainder[n])) / norm,
-                "a posteriori bound": float(self._posteriori(base)[0, cell]) / norm,
-                "cap": 2 * float(self.phi.banks[n].output.abs().max()),
-            }
-            if not self.moves[m].whole:
-                row["aliasing"] = alias_budget(self.phi, f, self.moves[m], n, self._layer_shift(n, m)) / norm
-            elif any(not move.whole for move in self.moves):
-                row["aliasing"] = 0.0
-        return row
