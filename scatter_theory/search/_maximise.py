@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Objective = Callable[[Tensor], Tensor]
+Climb = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int, str], None] | None
 
 
@@ -31,10 +32,10 @@ class Effort:
         Starting points of the ascent per target; 0 switches it off.
     """
 
-    random: int = 32
-    structured: int = 96
-    steps: int = 100
-    restarts: int = 4
+    random: int = 16
+    structured: int = 64
+    steps: int = 40
+    restarts: int = 2
 
     def __post_init__(self) -> None:
         for name in ("random", "structured", "steps", "restarts"):
@@ -79,6 +80,7 @@ def maximise(
     effort: Effort,
     pairs: bool = False,
     chunk: int = 64,
+    climb: Climb | None = None,
     progress: Progress = None,
 ) -> Attack:
     """Maximise every cell of an objective.
@@ -96,6 +98,8 @@ def maximise(
         Whether the first axis of `shape` counts the members of a pair, whose steps follow their own sizes.
     chunk : int
         Candidates evaluated at once.
+    climb : callable, optional
+        ``(n, *shape), (n,) -> (n,)``: for every candidate the ratio of one given cell, where that is cheaper than all cells.
     progress : callable, optional
         Called as ``progress(done, total, text)``; it may raise to stop the search.
 
@@ -104,7 +108,9 @@ def maximise(
     ValueError
         If there is no candidate at all.
     """
-    record = search(objective, candidates, targets=targets, effort=effort, pairs=pairs, chunk=chunk, progress=progress)
+    record = search(
+        objective, candidates, targets=targets, effort=effort, pairs=pairs, chunk=chunk, climb=climb, progress=progress
+    )
     return record.read()
 
 
@@ -116,6 +122,7 @@ def search(
     effort: Effort,
     pairs: bool,
     chunk: int,
+    climb: Climb | None,
     progress: Progress,
 ) -> _Record:
     """The part of `maximise` that runs on the device, before anything is read."""
@@ -131,7 +138,8 @@ def search(
         tables.append(ratios)
     if effort.steps and effort.restarts:
         starts, cells = _starts(record, torch.cat(list(pools.values())), torch.cat(tables), targets, effort.restarts)
-        _ascend(objective, starts, cells, effort.steps, pairs, chunk, record, progress)
+        climb = climb if climb is not None else _own_cell(objective)
+        _ascend(climb, starts, cells, effort.steps, pairs, chunk, record, progress)
     return record
 
 
@@ -196,8 +204,13 @@ def _sizes(x: Tensor, pairs: bool) -> Tensor:
     return size.reshape(*size.shape, *(1,) * (x.ndim - lead))
 
 
+def _own_cell(objective: Objective) -> Climb:
+    """The ratio of each candidate's own cell, from all of them."""
+    return lambda x, cells: objective(x).gather(1, cells[:, None])[:, 0]
+
+
 def _ascend(
-    objective: Objective,
+    climb: Climb,
     x: Tensor,
     cells: Tensor,
     steps: int,
@@ -211,17 +224,17 @@ def _ascend(
     z = (x / size).requires_grad_(True)
     optimiser = torch.optim.Adam([z], lr=0.03)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=1e-3)
+    untouched = torch.full((x.shape[0], record.best.shape[0]), -1.0, dtype=record.best.dtype, device=x.device)
     for step in range(steps + 1):
         optimiser.zero_grad()
         parts = []
         for part, scale, own in zip(z.split(chunk), size.split(chunk), cells.split(chunk), strict=True):
-            with torch.enable_grad():
-                ratios = objective(part * scale)
+            with torch.set_grad_enabled(step < steps):
+                climbed = climb(part * scale, own)
                 if step < steps:
-                    climbed = ratios.gather(1, own[:, None]).clamp_min(1e-300)
-                    (-torch.log(climbed)).sum().backward()
-            parts.append(ratios.detach())
-        record.absorb("ascent", torch.cat(parts), (z * size).detach())
+                    (-torch.log(climbed.clamp_min(1e-300))).sum().backward()
+            parts.append(climbed.detach())
+        record.absorb("ascent", untouched.scatter(1, cells[:, None], torch.cat(parts)[:, None]), (z * size).detach())
         record.curve.append(record.best.index_select(0, cells).amax())
         if step == steps:
             break

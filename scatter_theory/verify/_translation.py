@@ -90,7 +90,7 @@ def translation(
     signals : (*batch, *shape) tensor or array, optional
         The user's signals; more are searched according to `effort`. Zero signals are skipped.
     shifts : sequence, optional
-        Shifts in *samples*: numbers (along the first axis) or one number per axis. Default: 1, 2, 4, ... as long as
+        Shifts in *samples*: numbers (along the first axis) or one number per axis. Default: 1, 4, 16, ... as long as
         the bound says something. In mode ``"decimate"`` whole shifts must be multiples of ``S_1 ... S_n``.
     bound : str
         ``"theorem"`` (above); ``"multiplier"``:
@@ -148,6 +148,7 @@ def translation(
         targets=bounder.targets,
         effort=effort,
         chunk=max(1, chunk_size(phi, 16) // 2),
+        climb=bounder.climb,
         progress=progress,
     )
     rows = [bounder.row(cell, attack) for cell in range(len(bounder.cells))]
@@ -205,7 +206,7 @@ def _shifts(phi: FeatureExtractor, shifts: Sequence[float | Sequence[float]] | N
     if shifts is None:
         stride = phi.pooling_product(phi.depth) if phi.sampling == "decimate" else 1
         limit = 1 / (math.pi * max(phi.banks[0].decay_constant().value * h[0], 1e-9))
-        powers = [2**k for k in range(16) if 2**k <= max(1.0, limit / 2) and 2**k * stride < phi.grid.shape[0] / 2]
+        powers = [4**k for k in range(8) if 4**k <= max(1.0, limit / 2) and 4**k * stride < phi.grid.shape[0] / 2]
         shifts = [stride * p for p in (powers or [1])]
     moves = []
     for shift in shifts:
@@ -269,6 +270,26 @@ class Bounder:
         f = self.prepare(f)
         base = self.phi(f)
         return safe_ratio(self._differences(f, base), self._bounds(f, base), size)
+
+    def climb(self, f: Tensor, cells: Tensor) -> Tensor:
+        """Ratio of one cell for every signal, ``(batch,)``: two passes of the extractor, whatever the number of shifts."""
+        size = safe_sqrt(self.phi.grid.energy(f))
+        f = self.prepare(f)
+        layers = torch.tensor([n for n, _ in self.cells], device=f.device).index_select(0, cells)
+        shift_of = torch.tensor([m for _, m in self.cells], device=f.device).index_select(0, cells)
+        phases = torch.stack([self.phi.grid.phase(move.units, device=f.device) for move in self.moves])
+        moved = self.phi.grid.ifft(self.phi.grid.fft(f) * phases.index_select(0, shift_of))
+        base, other = self.phi(f), self.phi(moved if f.is_complex() else moved.real)
+        norms = []
+        for a, b in zip(other.layers, base.layers, strict=True):
+            still = b.values
+            if self.form == "full_covariance":
+                turns = torch.stack([b.grid.phase(move.units, device=f.device) for move in self.moves])
+                still = b.grid.ifft(b.grid.fft(still) * turns.index_select(0, shift_of).unsqueeze(1))
+            norms.append(safe_sqrt(b.grid.energy(a.values - still).sum(-1)))
+        measured = torch.stack(norms, -1).gather(1, layers[:, None])[:, 0]
+        bound = self._bounds(f, base).gather(1, cells[:, None])[:, 0]
+        return safe_ratio(measured, bound, size)
 
     def row(self, cell: int, attack: Attack) -> dict[str, float]:
         """Measured value and all bounds of one cell for its witness, relative to ``||f||``."""
