@@ -474,10 +474,13 @@ def test_admissibility(nonlinearity, pooling):
     assert len(plain) == 3
     assert all(r.value <= p.value * (1 + 1e-14) for p, r in zip(plain, refined, strict=True))
     LR = nonlinearity.lipschitz.value * pooling.lipschitz(grid, "dilate").value
-    bank = frame.on(grid)
-    power = bank.output.abs() ** 2 + (bank.spectra.abs() ** 2).sum(0)
-    even = 0.5 * (power + power[(-torch.arange(24)) % 24])
-    assert plain[0].value == pytest.approx(float(even.max()) * max(1, LR**2), rel=1e-13)
+    bank, opposite = frame.on(grid), -torch.arange(24) % 24
+    low, high = bank.output.abs() ** 2, (bank.spectra.abs() ** 2).sum(0)
+    low, high = 0.5 * (low + low[opposite]), 0.5 * (high + high[opposite])
+    assert plain[0].value == pytest.approx(float((low + high).max()) * max(1, LR**2), rel=1e-13)
+    assert refined[0].value == pytest.approx(float((low + LR**2 * high).max()), rel=1e-13)
+    final = frame.on(phi.grids[-1], reference=grid).output.abs().max() ** 2
+    assert plain[2].value == refined[2].value == pytest.approx(float(final), rel=1e-13)
     normal = st.FeatureExtractor([layer.normalised()] * 2, grid)
     assert all(c.value <= 1 + 1e-13 for c in normal.admissibility())
     assert max(c.value for c in normal.admissibility()) == pytest.approx(1)
