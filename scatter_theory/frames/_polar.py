@@ -21,27 +21,35 @@ from torch import Tensor
 from scatter_theory.frames._base import Bank, Frame, check_sided, resolve_sided
 from scatter_theory.frames._profiles import Frequencies, Profile, assemble, members_from_profiles
 from scatter_theory.frames._scale import check_scale, resolve_scale, top_frequency
-from scatter_theory.frames._steps import bands, bump, check_step, dyadic_cuts, lowpass
+from scatter_theory.frames._steps import bump, check_step, dyadic_cuts, lowpass, telescope
 from scatter_theory.frames._wavelets import check_overlap
 from scatter_theory.grid import Grid
 
-#: Squared low-passes of the radial part: ``(frequencies, cuts, step) -> one tensor per cut``.
+#: Radial part, squared: ``(frequencies, cuts, step) -> low-pass and bands``, one more than there are cuts.
 Radial = Callable[[Frequencies, list[tuple[float, float]], str], list[Tensor]]
 
 
 def euclidean(xi: Frequencies, cuts: list[tuple[float, float]], step: str) -> list[Tensor]:
-    """Low-passes of the Euclidean norm: round bands."""
-    return [lowpass(xi.radius, *cut, step) for cut in cuts]
+    """Round bands: functions of the Euclidean norm."""
+    return telescope(xi.radius, cuts, step)
 
 
 def max_norm(xi: Frequencies, cuts: list[tuple[float, float]], step: str) -> list[Tensor]:
-    """Low-passes of the largest coordinate: square bands."""
-    return [lowpass(xi.max_norm, *cut, step) for cut in cuts]
+    """Square bands: functions of the largest coordinate."""
+    return telescope(xi.max_norm, cuts, step)
 
 
 def separable(xi: Frequencies, cuts: list[tuple[float, float]], step: str) -> list[Tensor]:
-    """Products of the low-passes of the coordinates: square bands, smooth across the diagonals."""
-    return [lowpass(xi.xi.abs(), *cut, step).prod(0) for cut in cuts]
+    r"""Square bands, smooth across the diagonals: differences of products of one-dimensional low-passes.
+
+    For two axes :math:`h_1 h_2 - l_1 l_2 = (h_1 - l_1) h_2 + l_1 (h_2 - l_2)`, a sum of products without cancellation.
+    """
+    lows = [lowpass(xi.xi.abs(), *cut, step) for cut in cuts]
+    lows.append(torch.ones_like(lows[0]))
+    parts = [lows[0].prod(0)]
+    for band, low, high in zip(telescope(xi.xi.abs(), cuts, step)[1:], lows[:-1], lows[1:], strict=True):
+        parts.append(band[0] * high[1] + low[0] * band[1])
+    return parts
 
 
 class Angular(ABC):
@@ -159,7 +167,7 @@ def polar_bank(
     cuts = dyadic_cuts(J, top)
 
     def power(xi: Frequencies, k: int, l: int) -> Tensor:
-        band = xi.shared("bands", lambda: bands(radial(xi, cuts, step)))[k]
+        band = xi.shared("bands", lambda: radial(xi, cuts, step))[k]
         return band if k == 0 else band * angular.share(xi, directions(k - 1), l)
 
     profiles = [Profile("low-pass", partial(power, k=0, l=0), (0.0,) * grid.ndim, paired=False)]

@@ -25,7 +25,8 @@ def _smooth(t: Tensor) -> Tensor:
 
 
 def _sharp(t: Tensor) -> Tensor:
-    return torch.where(t < 0.5, 0.0, torch.where(t > 0.5, 1.0, 0.5)).to(t.dtype)
+    # A point within rounding of the jump gets one half from both sides, so that translates still sum to one.
+    return torch.where((t - 0.5).abs() < 1e-9, 0.5, (t > 0.5).to(t.dtype))
 
 
 #: Name -> step on [0, 1]: Meyer's polynomial (three continuous derivatives), C-infinity, linear (Held), Shannon.
@@ -53,13 +54,21 @@ def bump(t: Tensor, step: str, overlap: float = 1.0) -> Tensor:
     return fall((t.abs() - 0.5 * (1 - overlap)) / overlap, step)
 
 
+def transition(r: Tensor, flat: float, zero: float, *, log: bool = False) -> Tensor:
+    """Position of r in the cut: 0 at `flat`, 1 at `zero`, linear in r or in log r."""
+    if log:
+        return torch.log2(r.clamp_min(flat) / flat) / math.log2(zero / flat)
+    return (r - flat) / (zero - flat)
+
+
 def lowpass(r: Tensor, flat: float, zero: float, step: str, *, log: bool = False) -> Tensor:
     """Squared radial low-pass: 1 up to `flat`, 0 from `zero` on; the transition linear in r, or in log r."""
-    if log:
-        t = torch.log2(r.clamp_min(flat) / flat) / math.log2(zero / flat)
-    else:
-        t = (r - flat) / (zero - flat)
-    return fall(t, step)
+    return fall(transition(r, flat, zero, log=log), step)
+
+
+def highpass(r: Tensor, flat: float, zero: float, step: str, *, log: bool = False) -> Tensor:
+    """One minus `lowpass`, without cancellation where it is small."""
+    return fall(1.0 - transition(r, flat, zero, log=log), step)
 
 
 def dyadic_cuts(J: int, top: float) -> list[tuple[float, float]]:
@@ -92,11 +101,10 @@ def q_cuts(J: int, Q: int, top: float) -> list[tuple[float, float]]:
 
 
 def telescope(r: Tensor, cuts: Sequence[tuple[float, float]], step: str, *, log: bool = False) -> list[Tensor]:
-    """Squared radial profiles that sum to one: the low-pass, then the bands from coarse to fine."""
-    return bands([lowpass(r, a, b, step, log=log) for a, b in cuts])
+    """Squared radial profiles that sum to one: the low-pass, then the bands from coarse to fine.
 
-
-def bands(lows: Sequence[Tensor]) -> list[Tensor]:
-    """The coarsest of rising squared low-passes, then their differences up to one: they sum to one."""
-    steps = [*lows, torch.ones_like(lows[0])]
-    return [lows[0], *[(high - low).clamp_min(0.0) for low, high in itertools.pairwise(steps)]]
+    The cuts follow each other without overlap, so that a difference of low-passes is a low-pass times a high-pass.
+    """
+    lows = [lowpass(r, *cut, step, log=log) for cut in cuts]
+    highs = [highpass(r, *cut, step, log=log) for cut in cuts]
+    return [lows[0], *(low * high for low, high in zip(lows[1:], highs[:-1], strict=True)), highs[-1]]

@@ -14,7 +14,7 @@ from scatter_theory.frames._base import Bank, Frame, Sided, check_dimension, che
 from scatter_theory.frames._decay import dyadic_constant, separable
 from scatter_theory.frames._profiles import CLEAR, Frequencies, Member, assemble, nyquist_blend, outer
 from scatter_theory.frames._scale import check_scale, resolve_scale, top_frequency
-from scatter_theory.frames._steps import check_step, dyadic_cuts, lowpass
+from scatter_theory.frames._steps import check_step, dyadic_cuts, lowpass, telescope
 from scatter_theory.frames._wavelets import check_overlap
 from scatter_theory.grid import Grid
 
@@ -112,17 +112,14 @@ class TensorWavelets(Frame):
         """Squared low-passes and bands of axis i, by scale."""
         line = Grid((grid.shape[i],), (grid.spacing[i],))
 
-        def lows(xi: Frequencies) -> list[Tensor]:
-            r = xi.radius
-            values = [lowpass(r, *cut, self.step) for cut in cuts] + [r.new_ones(r.shape)]
-            return values + [v * (xi.xi[0] > 0) for v in values]
+        def parts(xi: Frequencies) -> list[Tensor]:
+            lows = [lowpass(xi.radius, *cut, self.step) for cut in cuts]
+            return lows + [band * (xi.xi[0] > 0) for band in telescope(xi.radius, cuts, self.step)[1:]]
 
-        values = nyquist_blend(lows, line, (unit,), self.nyquist_overlap)
-        even, plus = values[: len(cuts) + 1], values[len(cuts) + 1 :]
+        values = nyquist_blend(parts, line, (unit,), self.nyquist_overlap)
         powers = []
-        for k in range(len(cuts)):
-            low = 0.5 * (even[k] + line.mirror(even[k]))
-            upper = (plus[k + 1] - plus[k]).clamp_min(0.0)
+        for even, upper in zip(values[: len(cuts)], values[len(cuts) :], strict=True):
+            low = 0.5 * (even + line.mirror(even))
             upper = upper * (upper >= CLEAR)
             lower = line.mirror(upper)
             powers.append({"low": low * (low >= CLEAR), "plus": upper, "minus": lower, "band": upper + lower})

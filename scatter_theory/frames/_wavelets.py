@@ -36,12 +36,13 @@ class Wavelets(Frame):
     Parameters
     ----------
     J : int, optional
-        Octaves between the sampling rate of the reference grid and the low-pass: its half-power frequency is
-        ``2^-(J+1)`` cycles per reference sample.
+        Octaves between the sampling rate of the reference grid and the low-pass: for Q = 1 its half-power frequency is
+        ``2^-(J+1)`` cycles per reference sample (0.94 times that with `log`). For larger Q it is flat up to
+        ``(2/3)^(1/Q) 2^-(J+1)`` and vanishes from at most twice that frequency on.
     Q : int
         Wavelets per octave; below the octave of the low-pass the bandwidth is constant.
     cutoff : float, optional
-        Half-power frequency of the low-pass in cycles per unit, instead of J.
+        That frequency ``2^-(J+1)`` in cycles per unit, instead of J.
     step : str
         Transition: ``"meyer"``, ``"smooth"`` (C-infinity), ``"linear"`` (Held), ``"sharp"`` (Shannon).
     log : bool
