@@ -99,7 +99,7 @@ def maximise(
     chunk : int
         Candidates evaluated at once.
     climb : callable, optional
-        ``(n, *shape), (n,) -> (n,)``: for every candidate the ratio of one given cell, where that is cheaper than all cells.
+        ``(n, *shape), (n,) -> (n,)``: the ratio of one given cell of every candidate, where that costs less than all.
     progress : callable, optional
         Called as ``progress(done, total, text)``; it may raise to stop the search.
 

@@ -111,8 +111,8 @@ def point_ratios(rho: Nonlinearity, L: float, pairs: Tensor) -> Tensor:
 
 def _point_parts(rho: Nonlinearity, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``|rho(b) - rho(a)|``, ``|b - a|`` as the numbers are stored, and the rounding in the former."""
-    a, step = torch.view_as_complex(pairs[:, 0].contiguous()), torch.view_as_complex(pairs[:, 1].contiguous())
-    b = a + step
+    a = torch.complex(pairs[:, 0, 0], pairs[:, 0, 1])
+    b = a + torch.complex(pairs[:, 1, 0], pairs[:, 1, 1])
     at_a, at_b = _complex(rho(a)), _complex(rho(b))
     change = safe_sqrt(torch.view_as_real(at_b - at_a).pow(2).sum(-1))
     distance = safe_sqrt(torch.view_as_real(b - a).pow(2).sum(-1))

@@ -272,7 +272,7 @@ class Bounder:
         return safe_ratio(self._differences(f, base), self._bounds(f, base), size)
 
     def climb(self, f: Tensor, cells: Tensor) -> Tensor:
-        """Ratio of one cell for every signal, ``(batch,)``: two passes of the extractor, whatever the number of shifts."""
+        """Ratio of one cell for every signal, ``(batch,)``: two passes of the extractor for any number of shifts."""
         size = safe_sqrt(self.phi.grid.energy(f))
         f = self.prepare(f)
         layers = torch.tensor([n for n, _ in self.cells], device=f.device).index_select(0, cells)
