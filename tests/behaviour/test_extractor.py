@@ -643,6 +643,18 @@ def test_change_of_precision_keeps_complex_atoms():
             broken(f.to(torch.complex64))
 
 
+def test_change_of_precision_keeps_complex_taps():
+    """Taps are causal, so that their spectra are complex: in single precision they keep their phase."""
+    grid = st.Grid.line(16)
+    phi = st.FeatureExtractor([st.Layer(st.frames.Taps("db2", J=1))] * 2, grid)
+    assert phi.banks[0].spectra.is_complex()
+    f = draw(grid)
+    exact = phi(f)
+    size = float(exact.flatten().abs().max())
+    assert 1e-9 * size < worst(copy.deepcopy(phi).float()(f.float()), exact) < 1e-5 * size
+    assert worst(copy.deepcopy(phi).float().double()(f), exact) < 1e-5 * size
+
+
 def test_real_atoms_stay_real():
     """No complex arithmetic where the frame is real: features of real frames on real signals are real tensors."""
     phi = st.FeatureExtractor([st.Layer(wavelets(sided="real"), st.ReLU())] * 2, st.Grid.line(16))
