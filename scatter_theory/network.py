@@ -20,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scatter_theory import certificates
 from scatter_theory.constants import Constant
+from scatter_theory.description import Cost, layer_table
 from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.frames import Bank, Frame
 from scatter_theory.grid import Grid
@@ -61,23 +63,6 @@ class _Block:
     U: Tensor
     S: Tensor
     pruned: Tensor
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Predicted size of an extraction, known before it runs."""
-
-    paths: tuple[int, ...]
-    coefficients: int
-    feature_bytes: int
-    working_bytes: int
-
-    def __str__(self) -> str:
-        return (
-            f"{sum(self.paths)} paths ({' + '.join(map(str, self.paths))}), {self.coefficients} coefficients per "
-            f"signal, {self.feature_bytes / 2**20:.1f} MiB of features and about {self.working_bytes / 2**20:.1f} MiB "
-            "to work"
-        )
 
 
 class FeatureExtractor(nn.Module):
@@ -195,10 +180,14 @@ class FeatureExtractor(nn.Module):
 
     def layer_constant(self, n: int) -> Constant:
         """``L R`` of layer n = 1..N, sharp values."""
-        layer = self.layers[n - 1]
-        L, R = layer.nonlinearity.lipschitz, layer.pooling.lipschitz(self.grids[n - 1], self.sampling)
-        kind = L.kind if not L.proves else R.kind
-        return Constant(L.value * R.value, f"L = {L.value:.6g} ({L.source}), R = {R.value:.6g} ({R.source})", kind)
+        return certificates.layer_constant(self.layers[n - 1], self.grids[n - 1], self.sampling)
+
+    def _stages(self) -> list[certificates.Stage]:
+        banks, constants = self.banks[:-1], map(self.layer_constant, range(1, self.depth + 1))
+        return [certificates.Stage(*stage) for stage in zip(banks, constants, self.real[:-1], strict=True)]
+
+    def _final_power(self) -> Tensor:
+        return self.banks[-1].output_power(real=self.real[-1])
 
     def admissibility(self, *, refined: bool = False) -> tuple[Constant, ...]:
         r"""Left-hand sides of the admissibility condition of layers 1..N and of the final output atom: wanted <= 1.
@@ -206,20 +195,7 @@ class FeatureExtractor(nn.Module):
         ``max{B, B L^2 R^2}`` or, refined, :math:`\sup_\xi (|\hat\chi|^2 + L^2 R^2 \sum_\lambda |\hat g_\lambda|^2)`;
         for the final atom :math:`\sup |\hat\chi_N|^2`. Even parts are used where the maps are real.
         """
-        values = []
-        for n, bank in enumerate(self.banks[:-1]):
-            LR = self.layer_constant(n + 1)
-            real = self.real[n]
-            low, high = bank.output_power(real=real), bank.propagating_sum(real=real)
-            if refined:
-                value = float((low + LR.value**2 * high).max())
-            else:
-                value = float((low + high).max()) * max(1.0, LR.value**2)
-            name = "refined admissibility" if refined else "max{B, B L^2 R^2}"
-            source = f"{name} over the DFT frequencies of layer {n + 1}"
-            values.append(Constant(value, source, "grid" if LR.proves else LR.kind))
-        final = float(self.banks[-1].output_power(real=self.real[-1]).max())
-        return (*values, Constant(final, "maximum of |chi_N|^2 over the DFT frequencies", "grid"))
+        return certificates.admissibility(self._stages(), self._final_power(), refined=refined)
 
     def certified_lipschitz(self) -> Constant:
         r"""Lipschitz constant :math:`c_0^{1/2}` of the whole map, for any network, admissible or not.
@@ -231,13 +207,7 @@ class FeatureExtractor(nn.Module):
         with :math:`G_n = \sum_\lambda |\hat g_\lambda|^2`, by backward induction over the layers. Proof: the squared
         distance of the sub-network that starts at layer n is at most :math:`c_n` times that of its inputs.
         """
-        c = float(self.banks[-1].output_power(real=self.real[-1]).max())
-        kind = "grid"
-        for n in range(self.depth, 0, -1):
-            LR, bank, real = self.layer_constant(n), self.banks[n - 1], self.real[n - 1]
-            c = float((bank.output_power(real=real) + c * LR.value**2 * bank.propagating_sum(real=real)).max())
-            kind = kind if LR.proves else LR.kind
-        return Constant(math.sqrt(c), "backward recursion over the layers (c_0)", kind)
+        return certificates.certified_lipschitz(self._stages(), self._final_power())
 
     def cost(self, batch: int = 1) -> Cost:
         """Predicted paths, coefficients per signal and bytes for a batch; exact paths for structural rules only."""
@@ -252,25 +222,7 @@ class FeatureExtractor(nn.Module):
 
     def describe(self) -> str:
         """Table of the layers: grid, atoms, kind, constants."""
-        head = ("layer", "grid", "atoms", "kind", "maps", "A", "B", "L R", "bins")
-        rows = [_row(*head, "module")]
-        for n, bank in enumerate(self.banks):
-            A, B = bank.bounds(real=self.real[n])
-            bins = int((bank.output.abs() > 0.5 * bank.output.abs().max()).sum())
-            maps = "real" if self.real[n] else "complex"
-            if n < self.depth:
-                layer = self.layers[n]
-                LR = f"{self.layer_constant(n + 1).value:.4g}"
-                module = f"{layer.frame!r}, {layer.nonlinearity!r}, {layer.pooling!r}"
-            else:
-                LR, module = "", f"output atom of {self.final!r}"
-            shape = self.grids[n].shape
-            rows.append(_row(n + 1, shape, len(bank), bank.kind, maps, f"{A:.4g}", f"{B:.4g}", LR, bins, module))
-        rows.append(
-            "bins: DFT frequencies at which the output atom is above half of its peak; with few of them features are "
-            "nearly constant."
-        )
-        return "\n".join(rows)
+        return layer_table(self)
 
     def extra_repr(self) -> str:
         """One line per layer, for ``repr``."""
@@ -491,12 +443,6 @@ def _check_arguments(
         raise ValueError(f"`FeatureExtractor(reference=...)`: got {reference}, expected {grid.ndim} axes as in {grid}.")
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
-
-
-def _row(*cells: Any) -> str:
-    """One line of the table of `FeatureExtractor.describe`; the last cell is not padded."""
-    widths = (5, 14, 6, 5, 8, 9, 9, 7, 6)
-    return " ".join(f"{cell!s:>{width}}" for cell, width in zip(cells, widths, strict=False)) + f"  {cells[-1]}"
 
 
 def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
