@@ -188,6 +188,8 @@ def layers_needed(fraction: float, *, L: float = 1.0, delta: float = 1.0, m: flo
     x = L / (delta * -math.expm1(math.log(fraction) / (2 * m)))
     if rate is None:
         return max(0, math.ceil(x) - 1)
+    if math.isinf(rate):
+        return 0 if x <= 1 else 1
     return max(0, math.ceil(math.log(x) / math.log(rate)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -233,8 +232,6 @@ class Rate(Measure):
         self.layers = [n for n in self.layers if n <= last]
         bins = (torch.fft.fftfreq(size, dtype=torch.float64) * size).abs().numpy()
         self.kernels = [theory.decay_multiplier(bins, n, delta=gap, rate=rate).tolist() for n in self.layers]
-        if math.isinf(rate):
-            return
         needed = [theory.layers_needed(s, L=size / 2, delta=gap, rate=rate) for s in SHARES]
         shown = ", ".join(f"{100 * s:g} % with N = {n}" for s, n in zip(SHARES, needed, strict=True))
         self.notes += (f"Without a grid, layers 0..N hold at least {shown} of signals up to this Nyquist frequency.",)
