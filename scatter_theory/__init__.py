@@ -64,7 +64,6 @@ __all__ = [
     "Tanh",
     "Verdict",
     "data",
-    "data",
     "frames",
     "plot",
     "theory",

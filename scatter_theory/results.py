@@ -178,7 +178,9 @@ class BoundCheck:
             ],
             "extra": {k: _plain(v) for k, v in self.extra.items()},
             "constants": {k: _plain(c.to_dict()) for k, c in self.constants.items()},
-            "hypotheses": [{"text": h.text, "satisfied": h.satisfied, "value": _plain(h.value)} for h in self.hypotheses],
+            "hypotheses": [
+                {"text": h.text, "satisfied": h.satisfied, "value": _plain(h.value)} for h in self.hypotheses
+            ],
             "budget": [{"name": e.name, "kind": e.kind, "value": _plain(e.value)} for e in self.budget],
             "search": {k: _plain(v) for k, v in self.search.items()},
             "witness": {k: _plain(v) for k, v in self.witness.items()},
@@ -275,7 +277,8 @@ def judge(check: BoundCheck, *, cap: np.ndarray | float | None = None) -> BoundC
 
     1. a hypothesis that is not satisfied: INAPPLICABLE;
     2. no point: INCONCLUSIVE;
-    3. m is finite and ``m - e > b + r`` at some point: VIOLATED if every constant may prove something, else INCONCLUSIVE;
+    3. m is finite and ``m - e > b + r`` at some point: VIOLATED if every constant may prove something, else
+       INCONCLUSIVE;
     4. a value that is not finite: INCONCLUSIVE;
     5. a constant that may not prove anything (estimated, fitted, declared): INCONCLUSIVE;
     6. ``m + e > b + r`` at some point: INCONCLUSIVE;

@@ -71,7 +71,7 @@ def _virtual_cutoff(first: float, cutoff: float | None) -> float | None:
     return None if cutoff is None else cutoff * 0.5 / (first * math.sqrt(math.log(2.0)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogGabor(Frame):
     r"""Log-Gabor wavelets and a Gaussian low-pass; not tight.
 
@@ -165,7 +165,7 @@ class LogGabor(Frame):
         return log_gabor_bounds(self.L, d)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MexicanHat(Frame):
     r"""Mexican-hat wavelets (second derivatives of Gaussians) and a Gaussian low-pass; real, radial, not tight.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -381,6 +381,11 @@ class Frame(ABC):
         from scatter_theory.frames._derived import Normalised
 
         return Normalised(self, nonlinearity, pooling, sampling)
+
+    def __repr__(self) -> str:
+        """Constructor call with the parameters that differ from their defaults."""
+        given = [f for f in fields(self) if f.default is MISSING or getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in given)})"
 
     def __add__(self, other: Frame) -> Frame:
         from scatter_theory.frames._derived import Union

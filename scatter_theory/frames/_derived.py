@@ -38,7 +38,7 @@ def _described(bank: Bank, frame: Frame) -> Bank:
     return replace(bank, description=repr(frame))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scaled(Frame):
     """Every atom of `frame`, the output atom too, times `factor`: A and B scale by ``factor^2``."""
 
@@ -75,7 +75,7 @@ class Scaled(Frame):
         return _times(self.frame.decay_constant(d), self.factor, f"{self.factor:.6g}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tightened(Frame):
     r"""Canonical tight frame :math:`\hat g / (\sum |\hat g|^2)^{1/2}` of `frame`.
 
@@ -105,7 +105,7 @@ class Tightened(Frame):
         return _described(self.frame.on(grid, reference=reference, sided=sided, real=real).tightened(), self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Complemented(Frame):
     r"""The atoms of `frame` and one more, :math:`(B - \sum |\hat g|^2)^{1/2}`, so that A = B on each grid."""
 
@@ -135,7 +135,7 @@ class Complemented(Frame):
         return self.frame.decay_constant(d)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Normalised(Frame):
     r"""`frame` scaled on each grid by :math:`(B \max\{1, L^2 R^2\})^{-1/2}`, which makes the layer admissible.
 
@@ -171,7 +171,7 @@ class Normalised(Frame):
         return _described(bank.scaled((B * max(1.0, LR**2)) ** -0.5), self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Union(Frame):
     """All atoms of two frames; `first` gives the output atom, the output atom of `second` propagates.
 

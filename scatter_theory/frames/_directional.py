@@ -22,7 +22,7 @@ def _round_constant(frame: Frame, d: int) -> Constant:
     return dyadic_constant(enclosure, values["J"], values["cutoff"], f"radial {values['step']} step")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DirectionalWavelets(Frame):
     r"""Tight directional wavelets: L directions at every scale (isotropic scaling).
 
@@ -92,7 +92,7 @@ class DirectionalWavelets(Frame):
         return polar_bank(self, grid, reference, sided, euclidean, angular, lambda k: self.L)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curvelets(Frame):
     r"""Tight second-generation curvelets; with other `alpha`, alpha-curvelets.
 
@@ -166,7 +166,7 @@ class Curvelets(Frame):
         return polar_bank(self, grid, reference, sided, euclidean, angular, partial(wedges, self.L0, self.alpha))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shearlets(Frame):
     r"""Tight cone-adapted shearlets with glued boundary shears; with other `alpha`, alpha-shearlets.
 
@@ -253,7 +253,7 @@ class Shearlets(Frame):
         return polar_bank(self, grid, reference, sided, part, angular, partial(wedges, self.L0, self.alpha))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ridgelets(Frame):
     r"""Tight ridgelets: wedges of one width at every scale (`Curvelets` with alpha = 0).
 

@@ -19,7 +19,7 @@ from scatter_theory.grid import Grid
 HERMITIAN = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Filters(Frame):
     r"""Filters of the user's own, real or complex, in one to three dimensions; learned ones keep their gradients.
 

@@ -55,7 +55,7 @@ class Axis:
         return k if k == 0 or 2 * k == self.period else -k
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WeylHeisenberg(Frame):
     r"""Weyl-Heisenberg frame with M channels per axis of the reference sampling rate.
 

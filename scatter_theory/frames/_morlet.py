@@ -148,7 +148,7 @@ def unit_sum(atom: Gabor, rate: float, kappa: float) -> float:
     return float((envelope * torch.hypot(torch.cos(phase) - kappa, torch.sin(phase))).sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Morlet(Frame):
     r"""Morlet wavelets and a Gaussian low-pass, as in kymatio 0.3.0. Not tight.
 

@@ -37,7 +37,7 @@ def _round_constant(frame: Frame, d: int) -> Constant:
     return dyadic_constant(enclosure, values["J"], values["cutoff"], f"radial {values['step']} step")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Steerable(Frame):
     r"""Tight steerable frame of order K: K + 1 orientations at every scale.
 
@@ -131,7 +131,7 @@ class Steerable(Frame):
         return assemble(grid, unit, members[0].amplitude, members[1:], kind, repr(self))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Riesz(Frame):
     r"""Tight frame of N-th order Riesz transforms of radial wavelets, any d; all atoms are real.
 

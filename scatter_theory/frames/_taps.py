@@ -80,7 +80,7 @@ def transfer(taps: Sequence[float], n: int, factor: float) -> Tensor:
     return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Taps(Frame):
     r"""Undecimated wavelets from the taps of an orthogonal or biorthogonal wavelet of PyWavelets; real, any d.
 

@@ -30,7 +30,7 @@ def sign_patterns(axes: Sequence[int]) -> Iterator[dict[int, str]]:
         yield dict(zip(axes, ("plus", *signs), strict=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TensorWavelets(Frame):
     r"""Tight tensor-product wavelets, ``2^d - 1`` kinds per scale.
 

@@ -23,7 +23,7 @@ def check_overlap(owner: str, overlap: float) -> None:
         raise ValueError(f"`{owner}(nyquist_overlap=...)`: got {overlap!r}, expected a number in [0, 0.25].")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Wavelets(Frame):
     r"""Tight wavelets with compact spectral support (Meyer type), Q per octave.
 
