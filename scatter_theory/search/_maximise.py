@@ -33,9 +33,9 @@ class Effort:
     """
 
     random: int = 16
-    structured: int = 64
-    steps: int = 40
-    restarts: int = 2
+    structured: int = 48
+    steps: int = 24
+    restarts: int = 1
 
     def __post_init__(self) -> None:
         for name in ("random", "structured", "steps", "restarts"):

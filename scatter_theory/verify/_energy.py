@@ -36,7 +36,7 @@ def energy(
     signals: Any = None,
     *,
     form: Form = "bound",
-    effort: Effort = Effort(steps=40),  # noqa: B008 - frozen
+    effort: Effort = Effort(),  # noqa: B008 - frozen
     generator: Seed = None,
     progress: Progress = None,
 ) -> BoundCheck:

@@ -33,7 +33,7 @@ def frame(
     *,
     real: bool | None = None,
     declared: FrameBounds | None = None,
-    effort: Effort = Effort(steps=60),  # noqa: B008 - frozen
+    effort: Effort = Effort(),  # noqa: B008 - frozen
     generator: Seed = None,
     progress: Progress = None,
 ) -> BoundCheck:

@@ -42,7 +42,7 @@ def suite(
     signals: Any = None,
     *,
     claims: Sequence[str] | None = None,
-    effort: Effort = Effort(random=16, structured=48, steps=30, restarts=2),  # noqa: B008 - frozen
+    effort: Effort = Effort(random=8, structured=32, steps=12),  # noqa: B008 - frozen
     generator: Seed = None,
     progress: Progress = None,
     title: str = "scatter_theory",
