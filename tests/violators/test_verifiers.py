@@ -407,6 +407,24 @@ def test_alias_budget_contains_the_covariance_defect(n, seed, t, S, rho):
     assert check.outcome is not VIOLATED
 
 
+def test_alias_budget_by_hand():
+    """epsilon_k = L R h_k || d(U * g)/dx ||, summed over atoms and paths, with the derivative taken bin by bin."""
+    grid = st.Grid.line(21, length=3.0)
+    phi = extractor(grid, st.frames.Wavelets(cutoff=1.0, sided="both"), rho=st.Sigmoid(), pool=st.Subsample(2))
+    tone = torch.cos(2 * math.pi * 4 * torch.arange(21, dtype=torch.float64) / 21)
+    check = st.verify.translation(phi, tone, shifts=[0.5], bound="multiplier", effort=NOTHING)
+    terms = []
+    for k, maps in enumerate(([tone], [phi.propagate(tone, (i,)) for i in range(len(phi.banks[0]))])):
+        bank, total = phi.banks[k], 0.0
+        for U in maps:
+            u = torch.fft.ifft(torch.fft.fft(U) * bank.spectra)
+            slope = torch.fft.ifft(2j * math.pi * bank.grid.frequencies()[0] * torch.fft.fft(u))
+            total += float(bank.grid.energy(slope).sum())
+        terms.append(0.25 * 3.0 / 21 / 2**k * math.sqrt(total))
+    expected = np.array([0.0, terms[0], terms[0] + terms[1]]) / float(grid.norm(tone))
+    assert check.extra["alias budget"] == pytest.approx(expected, rel=1e-10)
+
+
 def test_fractional_shifts_of_a_sampled_modulus_end_inconclusive_and_fall_under_refinement():
     """At a tenth of a sample an ascent finds more than the bound; the same signal on finer grids stays below."""
     phi = extractor(st.Grid.line(64), st.frames.Wavelets(J=3))
