@@ -115,7 +115,7 @@ def vanishing(phi: FeatureExtractor) -> Hypothesis:
     """Non-linearities and poolings map 0 to 0."""
     values = []
     for layer, grid in zip(phi.layers, phi.grids, strict=False):
-        zero = torch.zeros(grid.shape, dtype=torch.float64)
+        zero = torch.zeros(grid.shape, dtype=torch.float64, device=phi.device)
         values += [layer.nonlinearity.zero, float(layer.nonlinearity(zero[:1]).abs().max())]
         values.append(float(layer.pooling.map(zero, grid, phi.sampling).abs().max()))
     worst = max(values)
