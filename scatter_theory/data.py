@@ -1,7 +1,7 @@
 """Real signals that are already on this machine: an electrocardiogram and a photograph.
 
-Both are files of the installed PyWavelets package; nothing is ever downloaded. A recording of your own takes their place
-through `path`.
+Both are files of the installed PyWavelets package; nothing is ever downloaded. A recording of your own takes their
+place through `path`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Recording:
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
         if values.shape[values.ndim - self.grid.ndim :] != self.grid.shape:
-            raise ValueError(f"`Recording(values=...)`: got shape {values.shape}, expected (*batch, {self.grid.shape}).")
+            raise ValueError(
+                f"`Recording(values=...)`: got shape {values.shape}, expected (*batch, {self.grid.shape})."
+            )
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -52,15 +54,19 @@ class Recording:
         if not is_whole(factor) or factor < 1 or any(n % int(factor) for n in shape):
             raise ValueError(f"`binned(factor=...)`: got {factor!r}, expected a whole number that divides {shape}.")
         k, d = int(factor), len(shape)
-        split = self.values.reshape(*self.values.shape[: self.values.ndim - d], *(p for n in shape for p in (n // k, k)))
+        split = self.values.reshape(
+            *self.values.shape[: self.values.ndim - d], *(p for n in shape for p in (n // k, k))
+        )
         grid = Grid(tuple(n // k for n in shape), tuple(h * k for h in self.grid.spacing), self.grid.unit)
         note = f"{self.description} Means over blocks of {' x '.join([str(k)] * d)} samples."
         return Recording(self.name, split.mean(axis=tuple(range(-1, -2 * d, -2))), grid, note)
 
     def windows(self, shape: Sequence[int]) -> Recording:
-        """All windows of that shape, side by side without overlap, as a batch ``(n, *shape)``; the remainder is dropped."""
+        """All windows of that shape, side by side, as a batch ``(n, *shape)``; the remainder is dropped."""
         shape, whole = tuple(shape), self.grid.shape
-        if len(shape) != len(whole) or any(not is_whole(m) or not 1 <= m <= n for m, n in zip(shape, whole, strict=True)):
+        if len(shape) != len(whole) or any(
+            not is_whole(m) or not 1 <= m <= n for m, n in zip(shape, whole, strict=True)
+        ):
             raise ValueError(f"`windows(shape=...)`: got {shape}, expected one length per axis, each at most {whole}.")
         d = len(whole)
         kept = self.values[(..., *(slice(0, n // m * m) for m, n in zip(shape, whole, strict=True)))]
@@ -95,8 +101,8 @@ def ecg(path: str | Path | None = None) -> Recording:
     else:
         values, version = _from_pywavelets("ecg")
         origin = (
-            f"Electrocardiogram of 1024 samples that PyWavelets {version} carries as `pywt.data.ecg`: the local stand-in "
-            "for a clinical recording. PyWavelets names neither its source nor its sampling rate."
+            f"Electrocardiogram of 1024 samples that PyWavelets {version} carries as `pywt.data.ecg`: the local "
+            "stand-in for a clinical recording. PyWavelets names neither its source nor its sampling rate."
         )
     grid = Grid.line(len(values), sample_rate=ECG_RATE, unit="s")
     return Recording("ECG", values, grid, f"{origin} {ECG_RATE:g} samples per second are assumed.")
@@ -125,8 +131,8 @@ def camera(path: str | Path | None = None) -> Recording:
     else:
         values, version = _from_pywavelets("camera")
         origin = (
-            f"Photograph of a camera man, 512 x 512 grey values, that PyWavelets {version} carries as `pywt.data.camera` "
-            "(CC0 by the photographer, Lav Varshney): the local stand-in for natural images."
+            f"Photograph of a camera man, 512 x 512 grey values, that PyWavelets {version} carries as "
+            "`pywt.data.camera` (CC0 by the photographer, Lav Varshney): the local stand-in for natural images."
         )
     return Recording("camera", values, Grid.of(values.shape, unit="pixel"), origin)
 
@@ -143,7 +149,9 @@ def load(path: str | Path) -> np.ndarray:
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"`load(path=...)`: there is no file {str(path)!r}. Nothing is downloaded; give a local file.")
+        raise FileNotFoundError(
+            f"`load(path=...)`: there is no file {str(path)!r}. Nothing is downloaded; give a local file."
+        )
     try:
         values: Any = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -156,7 +164,9 @@ def load(path: str | Path) -> np.ndarray:
 def _of_rank(owner: str, values: np.ndarray, d: int) -> np.ndarray:
     if values.ndim != d or np.iscomplexobj(values):
         kind = "complex" if np.iscomplexobj(values) else "real"
-        raise ValueError(f"`{owner}(path=...)`: got a {kind} array of shape {values.shape}, expected real and {d}-dimensional.")
+        raise ValueError(
+            f"`{owner}(path=...)`: got a {kind} array of shape {values.shape}, expected real and {d}-dimensional."
+        )
     return values
 
 
@@ -169,6 +179,6 @@ def _from_pywavelets(name: str) -> tuple[np.ndarray, str]:
         return np.asarray(getattr(pywt.data, name)(), dtype=np.float64), pywt.__version__
     except (ImportError, AttributeError, OSError) as error:
         raise FileNotFoundError(
-            f"`{name}()`: PyWavelets, which carries this recording, is missing or incomplete ({error}). Install it with "
-            f"`pip install PyWavelets`, or give a file of your own: `{name}(path='recording.npy')`."
+            f"`{name}()`: PyWavelets, which carries this recording, is missing or incomplete ({error}). Install "
+            f"it with `pip install PyWavelets`, or give a file of your own: `{name}(path='recording.npy')`."
         ) from error

@@ -8,7 +8,9 @@ import pytest
 import scatter_theory as st
 
 
-@pytest.mark.parametrize(("load", "shape", "unit"), [(st.data.ecg, (1024,), "s"), (st.data.camera, (512, 512), "pixel")])
+@pytest.mark.parametrize(
+    ("load", "shape", "unit"), [(st.data.ecg, (1024,), "s"), (st.data.camera, (512, 512), "pixel")]
+)
 def test_recordings_are_the_files_of_pywavelets(load, shape, unit):
     import pywt.data
 
