@@ -134,7 +134,8 @@ class RatioDisplay(Display):
                 )
             )  # fmt: skip
         colours = colormaps["cividis"].with_extremes(bad="#E3E3E3", over=OUTCOMES["VIOLATED"][0])
-        options = {"cmap": colours, "vmin": 0.0, "vmax": 1.0, "aspect": "auto", **style}
+        # A ratio of 1 within rounding has attained its bound, not exceeded it.
+        options = {"cmap": colours, "vmin": 0.0, "vmax": 1.0 + 1e-9, "aspect": "auto", **style}
         self.artists["image"] = ax.imshow(worst, **options)
         ax.set_yticks(range(len(rows)), rows, fontsize=7)
         ax.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
