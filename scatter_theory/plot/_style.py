@@ -46,9 +46,14 @@ _RC = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Apply the style inside the block and restore every setting afterwards."""
+    """Apply the style inside the block and restore every setting afterwards.
+
+    Not so the interactive flag: a notebook's back end sets it when the first figure is made, which may be in here.
+    """
     with mpl.rc_context(_RC):
         yield
+        interactive = mpl.is_interactive()
+    mpl.interactive(interactive)
 
 
 def hues(n: int, lightness: tuple[float, ...] = (0.45, 0.62, 0.76)) -> np.ndarray:
