@@ -80,6 +80,8 @@ def energy(
     pools = candidates(phi, given(phi, signals), effort, rng)
     measure = FORMS[form](phi)
     identity = form == "balance"
+    # Climbing is for claims that apply: an identity has no ratio, and a failed hypothesis has decided already.
+    climbs = not identity and all(h.satisfied for h in measure.hypotheses)
     common = {
         "x_label": "layer n",
         "constants": {**measure.constants, **layer_constants(phi)},
@@ -95,7 +97,7 @@ def energy(
         measure.ratios,
         pools,
         targets=[[c] for c in range(len(measure.series))],
-        effort=Effort(effort.random, effort.structured, 0, 0) if identity else effort,
+        effort=effort if climbs else Effort(effort.random, effort.structured, 0, 0),
         chunk=chunk_size(phi),
         progress=progress,
     )
