@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -88,7 +89,9 @@ _READING = (
     "<p>Columns <i>identity</i> and <i>covariance</i>, and full covariance without pooling, hold the largest relative "
     "defect of an identity, which must be rounding; the others the largest ratio of measured value and bound. Marks: "
     "✗ violated, ? inconclusive, ○ bound above the trivial limit, – a hypothesis fails. Empty: not asked, because the "
-    "hypotheses cannot hold there.</p>"
+    "hypotheses cannot hold there. Max-pooling networks decimate (discrete theory), so that only shifts by multiples "
+    "of 4 samples are whole; on images the bound of layer 0 is then above the trivial limit, those of deeper layers "
+    "are not. All others dilate (continuous theory on the torus).</p>"
 )
 _ENERGY = (
     "<p>Two layers, modulus, no pooling; means over the windows. For tight frames emitted, propagated and pruned "
@@ -145,7 +148,8 @@ def _how(origin: Mapping[str, Any]) -> str:
 
 
 def _sources() -> str:
-    items = "".join(f"<li>{escape(_families.recording(d).description)}</li>" for d in (1, 2))
+    texts = (escape(_families.recording(d).description) for d in (1, 2))
+    items = "".join("<li>" + re.sub("`(.*?)`", r"<code>\1</code>", text) + "</li>" for text in texts)
     return f"<ul>{items}</ul><p>From every window its mean is removed, and it is scaled to root-mean-square 1.</p>"
 
 
@@ -188,8 +192,11 @@ def _family(name: str, fact: Mapping[str, Any], verdict: Verdict, out: Path) -> 
 def _claims() -> str:
     keys = dict.fromkeys(["frame", "admissibility", "lipschitz", "energy", "remainder", "getter", "covariance"])
     keys |= dict.fromkeys(["translation", "translation_posteriori", "full_covariance"])
-    rows = [[THEOREMS[k].title, THEOREMS[k].statement, THEOREMS[k].source] for k in keys]
-    return _table(["claim", "statement", "source"], rows, words=True)
+    entries = (THEOREMS[k] for k in keys)
+    return "".join(
+        f"<p><b>{escape(t.title)}</b><br><code>{escape(t.statement)}</code><br><small>{escape(t.source)}</small></p>"
+        for t in entries
+    )
 
 
 def _section(title: str, body: str) -> str:
