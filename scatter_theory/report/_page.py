@@ -17,7 +17,7 @@ from scatter_theory.theory import THEOREMS
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:84em;margin:2em auto;padding:0 1em;color:#1a1a1a;background:#fff}
-h1{font-size:1.7em} h2{margin-top:2.2em;border-top:1px solid #bbb;padding-top:.7em} h3{margin:.2em 0}
+h1{font-size:1.7em} h2{margin-top:2.2em;border-top:1px solid #bbb;padding-top:.7em} h3{margin:1.2em 0 .2em}
 .wide{overflow-x:auto} table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums}
 th,td{padding:.18em .55em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 th:first-child,td:first-child,.words th,.words td{text-align:left} thead th{border-bottom:2px solid #888}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,9 @@ def test_python_m_runs_it():
     listed = start("list", "claims")
     assert listed.returncode == 0 and "translation" in listed.stdout
     assert start("--version").stdout.strip() == st.__version__
+
+
+def test_the_installed_command_uses_the_same_exit_codes():
+    """Python itself leaves with 1 after an uncaught error, which would read as a violation."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"scatter-theory": f"{cli.run.__module__}:{cli.run.__name__}"}
