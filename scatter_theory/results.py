@@ -115,7 +115,7 @@ class BoundCheck:
 
     @property
     def ratio(self) -> np.ndarray:
-        """``measured / bound`` per point; over a bound of 0, a value within rounding counts as 0, others as infinite."""
+        """``measured / bound`` per point; over a bound of 0, what is within rounding counts as 0, else as infinite."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.measured / self.bound
         return np.where((self.bound == 0) & (self.measured <= self.rounding), 0.0, ratio)

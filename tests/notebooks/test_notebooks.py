@@ -43,10 +43,11 @@ def test_pair_is_in_step(script):
 def test_notebook_runs_and_draws(script, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # what Jupyter would choose
     notebook = jupytext.read(script)
-    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
-    client.execute()
+    resources = {"metadata": {"path": tmp_path}}
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     drawn = list(pictures(notebook))
-    plots = sum(".plot(" in cell.source or "subplots" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    plots = sum(".plot(" in source or "subplots" in source for source in code)
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
