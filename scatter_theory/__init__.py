@@ -9,7 +9,7 @@ from scatter_theory import data, frames, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
-from scatter_theory.network import FeatureExtractor, Layer
+from scatter_theory.network import AdmissibilityWarning, FeatureExtractor, Layer
 from scatter_theory.nonlinearities import (
     ELU,
     GELU,
@@ -32,6 +32,7 @@ from scatter_theory.results import BoundCheck, Outcome, Verdict
 __all__ = [
     "ELU",
     "GELU",
+    "AdmissibilityWarning",
     "AllPaths",
     "Average",
     "BoundCheck",

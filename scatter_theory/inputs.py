@@ -15,7 +15,14 @@ _ACCEPTED = (*_COMPLEX, *_COMPLEX.values())
 
 
 def prepare(
-    f: Any, grid: Grid, dtype: torch.dtype, device: torch.device, *, complex_input: bool, name: str = "f"
+    f: Any,
+    grid: Grid,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    complex_input: bool,
+    check_finite: bool = True,
+    name: str = "f",
 ) -> Tensor:
     """Check a signal and bring it to the given precision without loss; the input is never modified.
 
@@ -31,6 +38,8 @@ def prepare(
         Where `f` must be.
     complex_input : bool
         Whether complex signals are allowed.
+    check_finite : bool
+        Whether to look for NaN and infinite entries.
     name : str
         Name of the argument in error messages.
 
@@ -72,7 +81,8 @@ def prepare(
         raise ValueError(
             f"`{name}`: on device {f.device}, but the extractor is on {device}. Move one of them with `.to(...)`."
         )
-    _check_finite(f, name)
+    if check_finite:
+        _check_finite(f, name)
     return f.to(_target(f, dtype, name))
 
 

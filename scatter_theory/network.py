@@ -12,6 +12,7 @@ The output atom of layer n's features belongs to the frame of layer n + 1; the l
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,10 @@ class _Block:
     pruned: Tensor
 
 
+class AdmissibilityWarning(UserWarning):
+    """A network whose layers may expand distances was built; its certified constant replaces 1 in the bounds."""
+
+
 class FeatureExtractor(nn.Module):
     r"""Deep feature extractor; every layer may differ in everything.
 
@@ -98,6 +103,11 @@ class FeatureExtractor(nn.Module):
     ValueError
         If a half bank is demanded where maps are complex, if pooling does not fit the sampling mode or the grid, or if
         the features of one signal would exceed `max_bytes`.
+
+    Warns
+    -----
+    AdmissibilityWarning
+        If a layer is not admissible.
 
     Examples
     --------
@@ -151,6 +161,20 @@ class FeatureExtractor(nn.Module):
                 self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype), persistent=False)
         self._real_output = tuple(_hermitian(bank) for bank in banks)
         self._tree = self._structural_tree() if isinstance(paths, StructuralRule) else None
+        self._warn_unless_admissible()
+
+    def _warn_unless_admissible(self) -> None:
+        values = [c.value for c in self.admissibility(refined=True)]
+        worst = max(range(len(values)), key=values.__getitem__)
+        if values[worst] > 1 + 1e-9:
+            where = f"layer {worst + 1}" if worst < self.depth else "the final output atom"
+            warnings.warn(
+                f"`FeatureExtractor`: not admissible, sup (|chi|^2 + L^2 R^2 sum |g|^2) = {values[worst]:.6g} > 1 in "
+                f"{where}; distances may grow by up to {self.certified_lipschitz().value:.6g}, and the invariance "
+                f"bounds do not apply. Use `layer.normalised({self.sampling!r})`, or a tight frame.",
+                AdmissibilityWarning,
+                stacklevel=3,
+            )
 
     # ------------------------------------------------------------------ description
 
@@ -232,7 +256,7 @@ class FeatureExtractor(nn.Module):
 
     # ------------------------------------------------------------------ computation
 
-    def forward(self, f: Tensor | np.ndarray) -> Features:
+    def forward(self, f: Tensor | np.ndarray, *, check_finite: bool = True) -> Features:
         """Features of `f`.
 
         Parameters
@@ -240,6 +264,9 @@ class FeatureExtractor(nn.Module):
         f : (*batch, *grid.shape) tensor or array
             Real or, if the extractor was made with ``complex_input=True``, complex. Lower precision than the
             extractor's is raised without loss; higher precision is refused.
+        check_finite : bool
+            Whether to look for NaN and infinite entries first. Done on the CPU only: elsewhere it would force a host
+            synchronisation.
 
         Returns
         -------
@@ -250,10 +277,10 @@ class FeatureExtractor(nn.Module):
         TypeError
             For integers, booleans, half precision, or float64 input to a float32 extractor.
         ValueError
-            For a wrong shape, NaN or infinite entries (checked on the CPU only: elsewhere it would force a host
-            synchronisation), a complex signal where real ones were announced, or a tensor on another device.
+            For a wrong shape, NaN or infinite entries, a complex signal where real ones were announced, or a tensor on
+            another device.
         """
-        x = self.prepare(f)
+        x = self.prepare(f, check_finite=check_finite)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
         tree = self._tree if self._tree is not None else self._energy_tree(x)
@@ -287,9 +314,11 @@ class FeatureExtractor(nn.Module):
             U = self._propagate(n, self.grids[n].fft(U) * self._spectra(n)[index], U.is_complex())
         return U
 
-    def prepare(self, f: Tensor | np.ndarray) -> Tensor:
+    def prepare(self, f: Tensor | np.ndarray, *, check_finite: bool = True) -> Tensor:
         """Checked copy-free tensor in the extractor's precision; raises as `forward`."""
-        return prepare(f, self.grid, self.dtype, self.device, complex_input=self.complex_input)
+        return prepare(
+            f, self.grid, self.dtype, self.device, complex_input=self.complex_input, check_finite=check_finite
+        )
 
     def _spectra(self, n: int) -> Tensor:
         return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)

@@ -60,6 +60,8 @@ def given(phi: FeatureExtractor, signals: Any) -> Tensor:
         return torch.zeros((0, *shape), dtype=dtype, device=phi.device)
     x = phi.prepare(signals).detach().reshape(-1, *shape).to(dtype)
     peaks = x.flatten(1).abs().amax(1) if x.shape[0] else x.new_zeros(0, dtype=torch.float64)
+    if not bool(torch.isfinite(peaks).all()):
+        raise ValueError("`signals`: NaN or infinite entries; all entries must be finite.")
     x, peaks = x[peaks > 0], peaks[peaks > 0]
     if bool(((peaks < AMPLITUDES[0]) | (peaks > AMPLITUDES[1])).any()):
         raise ValueError(

@@ -346,3 +346,25 @@ def test_default_dtype_of_the_user_is_ignored():
             assert float(extractor(grid)(draw(grid)).distance(expected)) == 0
     finally:
         torch.set_default_dtype(before)
+
+
+def test_finiteness_check_can_be_left_out():
+    grid = st.Grid.line(16)
+    phi = st.FeatureExtractor([st.Layer(st.frames.Wavelets(J=2))], grid)
+    f = torch.zeros(16, dtype=torch.float64)
+    f[3] = math.nan
+    with pytest.raises(ValueError, match=r"`f`: entry \(3,\) is nan"):
+        phi(f)
+    assert phi(f, check_finite=False).flatten().isnan().any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_network_that_is_not_admissible_warns_and_names_the_layer():
+    grid, layer = st.Grid.line(32), st.Layer(st.frames.Wavelets(J=2))
+    st.FeatureExtractor([layer, layer], grid)
+    loud = st.Layer(st.frames.Wavelets(J=2).scaled(1.5))
+    with pytest.warns(st.AdmissibilityWarning, match=r"= 2\.25 > 1 in layer 2.*grow by up to 1\.5"):
+        st.FeatureExtractor([layer, loud], grid, final=st.frames.Wavelets(J=2))
+    with pytest.warns(st.AdmissibilityWarning, match="the final output atom"):
+        st.FeatureExtractor([layer], grid, final=st.frames.Wavelets(J=2).scaled(1.5))
+    st.FeatureExtractor([layer, loud.normalised()], grid)
