@@ -222,10 +222,11 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 if something holds and nothing is violated, 1 if something is violated, 3 if nothing could be decided."""
+        """0 if something holds and the rest is inapplicable, 1 if something is violated, 3 otherwise: undecided."""
         if self.violated:
             return 1
-        return 0 if self.count(Outcome.HOLDS) else 3
+        undecided = self.count(Outcome.INCONCLUSIVE) + self.count(Outcome.VACUOUS)
+        return 0 if self.count(Outcome.HOLDS) and not undecided else 3
 
     def count(self, outcome: Outcome) -> int:
         """Number of checks with this outcome."""

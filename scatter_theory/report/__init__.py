@@ -127,5 +127,4 @@ def exit_code(verdict: Verdict, *, failed: bool = False) -> int:
         return 1
     if failed:
         return CRASHED
-    undecided = verdict.count(Outcome.INCONCLUSIVE) + verdict.count(Outcome.VACUOUS)
-    return 3 if undecided else verdict.exit_code
+    return verdict.exit_code
