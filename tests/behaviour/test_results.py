@@ -154,8 +154,8 @@ def test_truth_is_ambiguous(result):
 
 @pytest.mark.parametrize(
     ("outcomes", "code"),
-    [([], 3), (["HOLDS"], 0), (["HOLDS", "VACUOUS"], 3), (["HOLDS", "INAPPLICABLE"], 0), (["HOLDS", "VIOLATED"], 1), (["VACUOUS"], 3),
-     (["VIOLATED"], 1),
+    [([], 3), (["HOLDS"], 0), (["HOLDS", "VACUOUS"], 3), (["HOLDS", "INAPPLICABLE"], 0),
+     (["HOLDS", "VIOLATED"], 1), (["VACUOUS"], 3), (["VIOLATED"], 1),
      (["INAPPLICABLE", "INCONCLUSIVE"], 3), (["HOLDS", "INCONCLUSIVE"], 3)],
 )  # fmt: skip
 def test_exit_code(outcomes, code):
