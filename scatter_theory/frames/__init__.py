@@ -1,7 +1,8 @@
 """Frame families: tight, non-tight, and operations on them."""
 
 from scatter_theory.frames._analytic import LogGabor, MexicanHat
-from scatter_theory.frames._base import Atom, Bank, Frame, FrameBounds
+from scatter_theory.frames._bank import Atom, Bank, FrameBounds
+from scatter_theory.frames._base import Frame
 from scatter_theory.frames._derived import Complemented, Normalised, Scaled, Tightened, Union
 from scatter_theory.frames._directional import Curvelets, DirectionalWavelets, Ridgelets, Shearlets
 from scatter_theory.frames._filters import Filters

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Bank, Frame, FrameBounds, Sided, check_dimension, check_sided, resolve_sided
+from scatter_theory.frames._bank import Bank, FrameBounds
+from scatter_theory.frames._base import Frame, Sided, check_dimension, check_sided, resolve_sided
 from scatter_theory.frames._morlet import finest
 from scatter_theory.frames._profiles import Frequencies, Profile, assemble, members_from_profiles
 from scatter_theory.frames._scale import check_scale, resolve_scale

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Bank, Frame, FrameBounds, Sided
+from scatter_theory.frames._bank import Bank, FrameBounds
+from scatter_theory.frames._base import Frame, Sided
 from scatter_theory.frames._gabor import WeylHeisenberg
 from scatter_theory.frames._wavelets import Wavelets
 from scatter_theory.grid import Grid

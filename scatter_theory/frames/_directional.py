@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Bank, Frame, Sided, check_dimension
+from scatter_theory.frames._bank import Bank
+from scatter_theory.frames._base import Frame, Sided, check_dimension
 from scatter_theory.frames._decay import dyadic_constant, radial
 from scatter_theory.frames._decay import separable as separable_enclosure
 from scatter_theory.frames._polar import Caps, Wedges, check_polar, euclidean, max_norm, polar_bank, separable, wedges

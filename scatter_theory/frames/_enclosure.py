@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import FrameBounds
+from scatter_theory.frames._bank import FrameBounds
 
 #: Allowance for rounding, as a share of the largest value.
 ROUNDING = 1e-11

@@ -30,7 +30,7 @@ from scatter_theory.frames._analytic import (
     hat_power,
     log_gabor_power,
 )
-from scatter_theory.frames._base import FrameBounds
+from scatter_theory.frames._bank import FrameBounds
 from scatter_theory.frames._enclosure import Range, refined_range
 from scatter_theory.frames._morlet import Gabor, line_atoms, low_pass, plane_atoms, unit_sum
 

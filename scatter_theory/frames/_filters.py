@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Atom, Bank, Frame, FrameBounds, Sided, check_dimension
+from scatter_theory.frames._bank import Atom, Bank, FrameBounds
+from scatter_theory.frames._base import Frame, Sided, check_dimension
 from scatter_theory.frames._taps import roots_of_unity
 from scatter_theory.grid import Grid
 

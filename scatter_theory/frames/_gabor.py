@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Bank, Frame, FrameBounds, Sided, check_dimension, check_sided, resolve_sided
+from scatter_theory.frames._bank import Bank, FrameBounds
+from scatter_theory.frames._base import Frame, Sided, check_dimension, check_sided, resolve_sided
 from scatter_theory.frames._decay import enclosed_constant, separable_maximum
 from scatter_theory.frames._profiles import CLEAR, Member, assemble, nyquist_blend, outer
 from scatter_theory.frames._wavelets import check_overlap

@@ -18,7 +18,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from scatter_theory.frames._base import Bank, Frame, check_sided, resolve_sided
+from scatter_theory.frames._bank import Bank
+from scatter_theory.frames._base import Frame, check_sided, resolve_sided
 from scatter_theory.frames._profiles import Frequencies, Profile, assemble, members_from_profiles
 from scatter_theory.frames._scale import check_scale, resolve_scale, top_frequency
 from scatter_theory.frames._steps import bump, check_step, dyadic_cuts, lowpass, telescope

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import FrameBounds
+from scatter_theory.frames._bank import FrameBounds
 from scatter_theory.frames._enclosure import ROUNDING, polynomial_range
 from scatter_theory.frames._taps import taps_of
 

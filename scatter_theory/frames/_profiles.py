@@ -21,7 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from scatter_theory.frames._base import Atom, Bank
+from scatter_theory.frames._bank import Atom, Bank
 from scatter_theory.frames._steps import STEPS, fall
 from scatter_theory.grid import Grid
 

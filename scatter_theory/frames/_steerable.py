@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Bank, Frame, Sided, check_dimension, check_sided, resolve_sided
+from scatter_theory.frames._bank import Bank
+from scatter_theory.frames._base import Frame, Sided, check_dimension, check_sided, resolve_sided
 from scatter_theory.frames._decay import dyadic_constant, radial
 from scatter_theory.frames._profiles import Frequencies, Profile, assemble, members_from_profiles, sign_phase
 from scatter_theory.frames._scale import check_scale, resolve_scale, top_frequency

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._base import Atom, Bank, Frame, FrameBounds, Sided, check_dimension
+from scatter_theory.frames._bank import Atom, Bank, FrameBounds
+from scatter_theory.frames._base import Frame, Sided, check_dimension
 from scatter_theory.frames._scale import check_scale, resolve_scale
 from scatter_theory.grid import Grid
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -45,7 +46,7 @@ def moduli(phi: FeatureExtractor) -> Hypothesis:
     return Hypothesis("modulus in every layer", good)
 
 
-class Measure:
+class Measure(ABC):
     """A quantity per cell and its bound.
 
     What `__init__` computes are numbers; `values` and `ratios` stay on the device of their argument.
@@ -61,6 +62,7 @@ class Measure:
         self.layers = list(range(1, phi.depth + 1))
         self.setup()
 
+    @abstractmethod
     def setup(self) -> None:
         """Fill hypotheses, constants and cells."""
 
@@ -74,9 +76,9 @@ class Measure:
         """Name of every cell."""
         return [f"W_{n}" for n in self.layers]
 
+    @abstractmethod
     def values(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """Measured and bound, each ``(batch, n_cells)``, relative to a natural size."""
-        raise NotImplementedError
 
     def ratios(self, f: Tensor) -> Tensor:
         """Objective of the search."""
