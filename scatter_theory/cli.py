@@ -129,7 +129,7 @@ def _verify(options: argparse.Namespace) -> int:
         verdict.to_json(options.json)
     if options.html:
         verdict.to_html(options.html)
-    return report.exit_code(verdict)
+    return verdict.exit_code
 
 
 def _told(done: int, total: int, name: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from scatter_theory.constants import Constant
-from scatter_theory.frames._bank import Bank, FrameBounds
+from scatter_theory.frames._bank import Atom, Bank, FrameBounds
 from scatter_theory.frames._base import Frame, Sided
 from scatter_theory.frames._gabor import WeylHeisenberg
 from scatter_theory.frames._wavelets import Wavelets
@@ -40,11 +41,10 @@ def _described(bank: Bank, frame: Frame) -> Bank:
 
 
 @dataclass(frozen=True, repr=False)
-class Scaled(Frame):
-    """Every atom of `frame`, the output atom too, times `factor`: A and B scale by ``factor^2``."""
+class _Of(Frame):
+    """A frame made of another one, with its sidedness and its numbers of axes."""
 
     frame: Frame
-    factor: float
 
     @property
     def sided(self) -> str:
@@ -55,6 +55,13 @@ class Scaled(Frame):
     def dims(self) -> tuple[int, ...]:
         """Numbers of axes of the underlying frame."""
         return self.frame.dims
+
+
+@dataclass(frozen=True, repr=False)
+class Scaled(_Of):
+    """Every atom of `frame`, the output atom too, times `factor`: A and B scale by ``factor^2``."""
+
+    factor: float
 
     @classmethod
     def example(cls, d: int) -> Scaled:
@@ -77,29 +84,23 @@ class Scaled(Frame):
 
 
 @dataclass(frozen=True, repr=False)
-class Tightened(Frame):
+class Tightened(_Of):
     r"""Canonical tight frame :math:`\hat g / (\sum |\hat g|^2)^{1/2}` of `frame`.
 
     For half banks the even part of the sum is taken.
     """
 
-    frame: Frame
     tight = True
-
-    @property
-    def sided(self) -> str:
-        """Sidedness of the underlying frame."""
-        return self.frame.sided
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """Numbers of axes of the underlying frame."""
-        return self.frame.dims
 
     @classmethod
     def example(cls, d: int) -> Tightened:
         """Of a raw Gaussian Weyl-Heisenberg frame; see `Frame.example`."""
         return cls(_raw(d))
+
+    def bounds(self, d: int = 1) -> FrameBounds:
+        """1 and 1, at all frequencies where the sum of the underlying frame is positive: elsewhere `on` refuses."""
+        one = Constant(1.0, "canonical tightening, wherever the underlying sum is positive", "analytic")
+        return FrameBounds(one, one)
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`. Raises ValueError where A = 0."""
@@ -107,20 +108,8 @@ class Tightened(Frame):
 
 
 @dataclass(frozen=True, repr=False)
-class Complemented(Frame):
+class Complemented(_Of):
     r"""The atoms of `frame` and one more, :math:`(B - \sum |\hat g|^2)^{1/2}`, so that A = B on each grid."""
-
-    frame: Frame
-
-    @property
-    def sided(self) -> str:
-        """Sidedness of the underlying frame."""
-        return self.frame.sided
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """Numbers of axes of the underlying frame."""
-        return self.frame.dims
 
     @classmethod
     def example(cls, d: int) -> Complemented:
@@ -137,27 +126,16 @@ class Complemented(Frame):
 
 
 @dataclass(frozen=True, repr=False)
-class Normalised(Frame):
+class Normalised(_Of):
     r"""`frame` scaled on each grid by :math:`(B \max\{1, L^2 R^2\})^{-1/2}`, which makes the layer admissible.
 
     B is the upper bound of the bank for real maps where the layer's maps are real, for complex maps otherwise; L and R
     are the sharp Lipschitz constants of the non-linearity and of the pooling in the given sampling mode.
     """
 
-    frame: Frame
     nonlinearity: Any
     pooling: Any
     sampling: str = "dilate"
-
-    @property
-    def sided(self) -> str:
-        """Sidedness of the underlying frame."""
-        return self.frame.sided
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """Numbers of axes of the underlying frame."""
-        return self.frame.dims
 
     @classmethod
     def example(cls, d: int) -> Normalised:
@@ -212,7 +190,7 @@ class Union(Frame):
                 f"is {two.kind}). Give both the same `sided=`."
             )
         kind = "real" if kinds == {"real"} else ("half" if "half" in kinds else "full")
-        low = two.atoms[0].__class__("low-pass", float("inf"), (0.0,) * grid.ndim, None, real=True)
+        low = Atom("low-pass", math.inf, (0.0,) * grid.ndim, None, real=True)
         labels = [replace(a, label=f"1:{a.label}") for a in one.atoms]
         labels += [replace(a, label=f"2:{a.label}") for a in (low, *two.atoms)]
         dtype = torch.promote_types(one.spectra.dtype, torch.promote_types(two.spectra.dtype, two.output.dtype))

@@ -50,6 +50,7 @@ COUNTS = [
 def test_number_of_filters(frame, grid, filters):
     bank = frame.on(grid)
     assert len(bank) + 1 == filters
+    assert bank.redundancy() == filters, "one coefficient per sample and filter"
     assert len({atom.label for atom in bank.atoms}) == len(bank), "labels are not unique"
 
 
