@@ -12,7 +12,8 @@ from torch import Tensor
 from scatter_theory.constants import Constant
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
-from scatter_theory.search import Effort, Seed, seeded
+from scatter_theory.search import Effort
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     IDENTITY,
     NO_DATA,

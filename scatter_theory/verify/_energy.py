@@ -10,7 +10,8 @@ import torch
 
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm
-from scatter_theory.search import Effort, Seed, maximise, seeded
+from scatter_theory.search import Effort, maximise
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     EPS,
     IDENTITY,

@@ -12,7 +12,8 @@ from scatter_theory.frames import Bank, Frame, FrameBounds
 from scatter_theory.grid import Grid
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
-from scatter_theory.search import Effort, Seed, maximise, noise, seeded, tone, unit_rms
+from scatter_theory.search import Effort, maximise, noise, tone, unit_rms
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     CHUNK_BYTES,
     IDENTITY,

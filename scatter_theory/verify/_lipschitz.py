@@ -14,7 +14,8 @@ from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm
-from scatter_theory.search import Attack, Effort, Seed, maximise, seeded
+from scatter_theory.search import Attack, Effort, maximise
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     EPS,
     NO_DATA,

@@ -13,7 +13,8 @@ from scatter_theory.grid import Grid
 from scatter_theory.nonlinearities import Nonlinearity
 from scatter_theory.poolings import Pooling, Sampling
 from scatter_theory.results import BoundCheck, ErrorTerm
-from scatter_theory.search import Effort, Seed, maximise, noise, seeded, unit_rms
+from scatter_theory.search import Effort, maximise, noise, unit_rms
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     EPS,
     IDENTITY,

@@ -8,7 +8,8 @@ from typing import Any
 
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, Verdict
-from scatter_theory.search import Effort, Seed, seeded
+from scatter_theory.search import Effort
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import Progress
 from scatter_theory.verify._covariance import covariance
 from scatter_theory.verify._energy import energy

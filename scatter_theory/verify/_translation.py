@@ -16,7 +16,8 @@ from scatter_theory import theory
 from scatter_theory.features import Features
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
-from scatter_theory.search import Attack, Effort, Seed, maximise, seeded
+from scatter_theory.search import Attack, Effort, maximise
+from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._alias import alias_budget, covariance_defect, refinement_trend, shifted, without_nyquist
 from scatter_theory.verify._common import (
     EPS,
