@@ -141,7 +141,7 @@ class Polynomial:
         return torch.where(positive, root, torch.zeros_like(energy))
 
     def occupied(self) -> Tensor:
-        """Euclidean band limit: the largest \\|k / L\\| with a coefficient that is not 0, ``(*batch,)``."""
+        """Euclidean band limit: the largest length of k / L with a coefficient that is not 0, ``(*batch,)``."""
         return (self.radius * (self.coefficients.detach() != 0)).amax(self.axes)
 
     def occupied_per_axis(self) -> Tensor:
@@ -150,7 +150,7 @@ class Polynomial:
         return torch.stack([(xi.abs() * used).amax(self.axes) for xi in self.frequencies], -1)
 
     def lowpass(self, radius: float) -> Polynomial:
-        """The part with \\|frequency\\| <= radius, in cycles per unit; the box shrinks to it."""
+        """The part with frequencies of length at most `radius`, in cycles per unit; the box shrinks to it."""
         degrees = [min(M, math.floor(radius * L + 1e-9)) for M, L in zip(self.degrees, self.extent, strict=True)]
         kept = self.coefficients * (self.radius <= radius * (1 + 1e-12))
         for axis, M, m in zip(self.axes, self.degrees, degrees, strict=True):
