@@ -1,0 +1,230 @@
+"""Families of displacement fields: a law to draw from, and a space to search in.
+
+A member is made from any real parameters, differentiably, so that a verifier may draw, start from members that are
+likely to be extremal, and climb. Members are not normalised: `Field.scaled_to` does that where a family is `scalable`,
+which means that every multiple of a member is a member. The families on bounded intervals are not.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from scatter_theory.deform._fields import Field
+from scatter_theory.deform._sine import corners
+from scatter_theory.deform._trigonometric import TrigonometricField, sinusoid, translation
+from scatter_theory.grid import Grid, is_whole
+from scatter_theory.seeds import Seed, seeded
+from scatter_theory.trigonometric import Polynomial
+
+
+class Family(ABC):
+    """A set of fields with real parameters; a frozen dataclass whose ``repr`` rebuilds it.
+
+    Attributes
+    ----------
+    scalable : bool
+        Whether every multiple of a member is a member.
+    """
+
+    scalable: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Name of the family."""
+        return type(self).__name__
+
+    @abstractmethod
+    def parameters(self, grid: Grid) -> int:
+        """Number P of parameters on the torus of a grid."""
+
+    @abstractmethod
+    def member(self, parameters: Tensor, grid: Grid) -> Field:
+        """The fields with parameters ``(n, P)``, batch ``(n,)``; differentiable, not normalised."""
+
+    @abstractmethod
+    def structured(self, grid: Grid, n: int) -> Tensor:
+        """Parameters ``(<= n, P)`` of members that are likely to be extremal, the likeliest first."""
+
+    def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
+        """Parameters ``(n, P)`` of random members."""
+        source, _ = seeded(generator)
+        return torch.randn((n, self.parameters(grid)), generator=source, dtype=torch.float64)
+
+    def _checked(self, parameters: Tensor, grid: Grid) -> Tensor:
+        expected = self.parameters(grid)
+        if parameters.ndim != 2 or parameters.shape[1] != expected or parameters.is_complex():
+            raise ValueError(
+                f"`{self.name}.member(parameters=...)`: got {parameters.dtype} of shape {tuple(parameters.shape)}, "
+                f"expected real numbers of shape (n, {expected})."
+            )
+        return parameters.to(torch.float64)
+
+
+def directions(d: int) -> Tensor:
+    """Unit vectors along axes and diagonals, up to sign, ``(n, d)``."""
+    vectors = torch.tensor(corners(d), dtype=torch.float64)
+    return vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+
+
+def check_degree(owner: str, degree: int) -> None:
+    """Refuse degrees that are not whole numbers of at least 1."""
+    if not is_whole(degree) or degree < 1:
+        raise ValueError(f"`{owner}(degree=...)`: got {degree}, expected a whole number of at least 1.")
+
+
+def half_space(degree: int, d: int) -> list[tuple[int, ...]]:
+    """Frequencies of the box up to sign and without 0: the first entry that is not 0 is positive."""
+    box = product(range(-degree, degree + 1), repeat=d)
+    return [k for k in box if any(k) and next(x for x in k if x) > 0]
+
+
+@dataclass(frozen=True)
+class BandLimitedFields(Family):
+    """Trigonometric fields with degree at most `degree` along every axis.
+
+    The parameters of a component are its constant term (if any), then the amplitudes of the cosines, then those of the
+    sines, in the unit of position. Drawn amplitudes fall off like 1 / |k|, so that all frequencies have a part in the
+    Jacobian.
+
+    Parameters
+    ----------
+    degree : int
+    constant : bool
+        Whether there is a constant term.
+    """
+
+    degree: int = 3
+    constant: bool = True
+
+    def __post_init__(self) -> None:
+        check_degree("BandLimitedFields", self.degree)
+
+    def _modes(self, d: int) -> Tensor:
+        return torch.tensor(half_space(self.degree, d), dtype=torch.int64)
+
+    def parameters(self, grid: Grid) -> int:
+        """Number P of parameters."""
+        d = grid.ndim
+        return d * (int(self.constant) + (2 * self.degree + 1) ** d - 1)
+
+    def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
+        """Gaussian amplitudes with deviation 1 / |k| (1 for the constant)."""
+        fall = 1 / torch.linalg.vector_norm(self._modes(grid.ndim).to(torch.float64), dim=1)
+        one = torch.ones(int(self.constant), dtype=torch.float64)
+        weights = torch.cat([one, fall, fall]).repeat(grid.ndim)
+        return super().draw(grid, n, generator=generator) * weights
+
+    def member(self, parameters: Tensor, grid: Grid) -> TrigonometricField:
+        """The fields with these amplitudes; see `Family.member`."""
+        p, d, M = self._checked(parameters, grid), grid.ndim, self.degree
+        rows = p.reshape(len(p), d, -1)
+        start, count = int(self.constant), len(half_space(M, d))
+        cosines, sines = rows[..., start : start + count], rows[..., start + count :]
+        half = 0.5 * torch.complex(cosines, -sines)
+        # The box in ascending order is: minus the half space backwards, 0, the half space.
+        middle = rows[..., :1] if self.constant else torch.zeros_like(rows[..., :1])
+        flat = torch.cat([half.conj().flip(-1), middle.to(half.dtype), half], -1)
+        return TrigonometricField(Polynomial(flat.reshape(len(p), d, *(2 * M + 1,) * d), grid.extent))
+
+    def structured(self, grid: Grid, n: int) -> Tensor:
+        """Translations; single lowest and highest modes along every axis; two blocks that move in opposite ways."""
+        d = grid.ndim
+        modes = half_space(self.degree, d)
+        place = {k: i for i, k in enumerate(modes)}
+        start, count = int(self.constant), len(modes)
+        along = directions(d)
+
+        def field(direction: Tensor, entries: dict[int, float]) -> Tensor:
+            row = torch.zeros(start + 2 * count, dtype=torch.float64)
+            for index, value in entries.items():
+                row[index] = value
+            return (direction[:, None] * row).flatten()
+
+        axes = [tuple(int(i == axis) for i in range(d)) for axis in range(d)]
+        rows = [field(v, {0: 1.0}) for v in along] if self.constant else []
+        for multiple in dict.fromkeys((1, self.degree)):
+            for axis, v in product(axes, along):
+                k = place[tuple(multiple * x for x in axis)]
+                rows += [field(v, {start + count + k: 1.0}), field(v, {start + k: 1.0})]
+        for axis, v in product(axes, along):
+            odd = range(1, self.degree + 1, 2)
+            rows.append(
+                field(v, {start + count + place[tuple(j * x for x in axis)]: _lanczos(j, self.degree) / j for j in odd})
+            )
+        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+
+
+def _lanczos(j: int, degree: int) -> float:
+    """Sigma factor that keeps the partial sums of a square wave from ringing."""
+    u = math.pi * j / (degree + 1)
+    return math.sin(u) / u
+
+
+@dataclass(frozen=True)
+class Translations(Family):
+    """Constant fields; the parameters are the displacement, in the unit of position."""
+
+    def parameters(self, grid: Grid) -> int:
+        """Number P = d of parameters."""
+        return grid.ndim
+
+    def member(self, parameters: Tensor, grid: Grid) -> TrigonometricField:
+        """Translations by the parameters; see `Family.member`."""
+        return translation(self._checked(parameters, grid), grid.extent)
+
+    def structured(self, grid: Grid, n: int) -> Tensor:
+        """Axes and diagonals, both signs."""
+        along = directions(grid.ndim)
+        return torch.stack([along, -along], 1).flatten(0, 1)[:n]
+
+
+@dataclass(frozen=True)
+class Sinusoids(Family):
+    r"""Plane waves :math:`a \sin(2\pi k \cdot x / L + \varphi)`, each entry of k at most `degree` in modulus.
+
+    The parameters are k (rounded, and clipped to the degree), a, and :math:`\varphi` in radians.
+
+    Parameters
+    ----------
+    degree : int
+    """
+
+    degree: int = 3
+
+    def __post_init__(self) -> None:
+        check_degree("Sinusoids", self.degree)
+
+    def parameters(self, grid: Grid) -> int:
+        """Number P = 2 d + 1 of parameters."""
+        return 2 * grid.ndim + 1
+
+    def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
+        """Frequencies uniform in the box without 0, Gaussian amplitudes, uniform phases."""
+        source, _ = seeded(generator)
+        modes = torch.tensor(half_space(self.degree, grid.ndim), dtype=torch.float64)
+        k = modes[torch.randint(len(modes), (n,), generator=source)]
+        a = torch.randn((n, grid.ndim), generator=source, dtype=torch.float64)
+        phase = 2 * math.pi * torch.rand((n, 1), generator=source, dtype=torch.float64)
+        return torch.cat([k, a, phase], 1)
+
+    def member(self, parameters: Tensor, grid: Grid) -> TrigonometricField:
+        """The plane waves; see `Family.member`."""
+        p, d = self._checked(parameters, grid), grid.ndim
+        k = p[:, :d].detach().clamp(-self.degree, self.degree).round()
+        return sinusoid(k, p[:, d : 2 * d], p[:, 2 * d], grid.extent)
+
+    def structured(self, grid: Grid, n: int) -> Tensor:
+        """Lowest and highest frequencies along the axes, amplitudes along axes and diagonals, sines and cosines."""
+        rows = []
+        for multiple in dict.fromkeys((1, self.degree)):
+            for axis, a in product(torch.eye(grid.ndim, dtype=torch.float64), directions(grid.ndim)):
+                for phase in (0.0, math.pi / 2):
+                    rows.append(torch.cat([multiple * axis, a, torch.tensor([phase], dtype=torch.float64)]))
+        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
