@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 import importlib
 from types import ModuleType
 
-from scatter_theory import data, frames, theory, verify
+from scatter_theory import data, deform, frames, signals, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -65,8 +65,10 @@ __all__ = [
     "Tanh",
     "Verdict",
     "data",
+    "deform",
     "frames",
     "plot",
+    "signals",
     "theory",
     "verify",
 ]

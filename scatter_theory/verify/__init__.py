@@ -2,6 +2,7 @@
 
 from scatter_theory.search import Effort
 from scatter_theory.verify._covariance import covariance
+from scatter_theory.verify._deformation import deformation
 from scatter_theory.verify._energy import energy
 from scatter_theory.verify._frame import admissibility, frame
 from scatter_theory.verify._lipschitz import lipschitz
@@ -14,6 +15,7 @@ __all__ = [
     "Effort",
     "admissibility",
     "covariance",
+    "deformation",
     "energy",
     "frame",
     "lipschitz",
