@@ -24,11 +24,11 @@ from scatter_theory.deform._fields import ROUNDING, Field, FieldNorms, Smoothnes
 from scatter_theory.trigonometric import Enclosure
 
 #: Relative width of the enclosures that are aimed at.
-TIGHT = 0.01
+TIGHT = 0.02
 #: What is allowed at least, relative to an a-priori bound; only for functions that are nearly 0 everywhere.
 FLOOR = 1e-4
 #: Boxes along the shortest period at the start, and the most boxes that are looked at together.
-FIRST, MOST = {1: 32, 2: 12, 3: 8}, 1 << 16
+FIRST, MOST = {1: 32, 2: 12, 3: 8}, 1 << 17
 #: Boxes whose derivatives are evaluated at once.
 CHUNK = 1 << 13
 

@@ -10,13 +10,15 @@ from torch import Tensor
 
 from scatter_theory.deform._families import BandLimitedFields, check_degree
 from scatter_theory.deform._fields import FieldNorms
-from scatter_theory.deform._trigonometric import TrigonometricField, sinusoid, translation, with_norms
+from scatter_theory.deform._trigonometric import TrigonometricField, gradient, sinusoid, translation, with_norms
 from scatter_theory.grid import Grid
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.trigonometric import Enclosure, Polynomial
 
-#: Halvings of an interval in which a norm is met; what is left is below rounding.
-_HALVINGS = 60
+#: Samples per period and degree by which mixtures are compared.
+_OVERSAMPLING = 12
+#: Halvings of the interval of mixtures, searches at most, and the relative error at which they end.
+_HALVINGS, _ROUNDS, _CLOSE = 50, 6, 1e-10
 
 
 def random_warp(
@@ -70,27 +72,27 @@ def random_warp(
     direction = direction / torch.linalg.vector_norm(direction)
     phase = 2 * math.pi * float(torch.rand((), generator=source, dtype=torch.float64))
     wanted = sup_jacobian / sup_tau
-    if _ratio(field) < wanted:
+    if _ratio(field.norms()) < wanted:
         axis = min(range(d), key=lambda i: grid.extent[i])
         steep = sinusoid(*_wave(d, axis, degree), phase, grid.extent)
-        field = _blend(field, steep, lambda mixed: _ratio(mixed) >= wanted)
+        field = _blend(field, steep, lambda norms: _ratio(norms) / wanted)
     elif constant:
         if sup_jacobian == 0:
             return translation(direction * sup_tau, grid.extent).scaled_to(sup=sup_tau)
         field = field.scaled_to(jacobian=sup_jacobian)
-        far = field + translation(2 * sup_tau * direction, grid.extent)
-        field = _blend(field, far, lambda mixed: float(mixed.norms().sup.upper) > sup_tau, outside=False)
+        far = field + translation(3 * sup_tau * direction, grid.extent)
+        field = _blend(field, far, lambda norms: float(norms.sup.upper) / sup_tau)
     else:
         axis = max(range(d), key=lambda i: grid.extent[i])
         wave, amplitude = _wave(d, axis, 1)
         flat = sinusoid(wave, torch.full_like(amplitude, d**-0.5), phase, grid.extent)
-        if _ratio(flat) > wanted * (1 + 1e-12):
+        if _ratio(flat.norms()) > wanted * (1 + 1e-12):
             raise ValueError(
                 f"`random_warp(sup_jacobian={sup_jacobian}, constant=False)`: a mixture of a random field with a plane "
-                f"wave of degree 1 reaches {sup_tau * _ratio(flat):.6g} or more at sup_tau = {sup_tau}. Allow a "
-                "constant part with constant=True."
+                f"wave of degree 1 reaches {sup_tau * _ratio(flat.norms()):.6g} or more at sup_tau = {sup_tau}. Allow "
+                "a constant part with constant=True."
             )
-        field = _blend(field, flat, lambda mixed: _ratio(mixed) <= wanted)
+        field = _blend(field, flat, lambda norms: wanted / _ratio(norms))
     return _claim(field, sup_tau, sup_jacobian)
 
 
@@ -113,39 +115,41 @@ def _wave(d: int, axis: int, degree: int) -> tuple[Tensor, Tensor]:
     return degree * unit, unit
 
 
-def _ratio(field: TrigonometricField) -> float:
+def _ratio(norms: FieldNorms) -> float:
     """Certified Jacobian over certified displacement."""
-    norms = field.norms()
     return float(norms.jacobian.upper / norms.sup.upper)
 
 
 def _blend(
-    field: TrigonometricField,
-    other: TrigonometricField,
-    reached: Callable[[TrigonometricField], bool],
-    *,
-    outside: bool = True,
+    field: TrigonometricField, other: TrigonometricField, reached: Callable[[FieldNorms], float]
 ) -> TrigonometricField:
-    """The mixture of two fields at which a condition begins to be reached; the last one before, with ``outside=False``.
+    """The mixture of two fields at which `reached`, a function of the norms, rises to 1.
 
-    The condition is false for `field` and true for `other`.
+    It is below 1 for `field` and at least 1 for `other`. Mixtures are compared by their samples on a grid; what the
+    samples miss is corrected by certifying the mixture that was found, and searching again.
     """
+    shape = tuple(max(_OVERSAMPLING * M, 1) for M in (field + other).polynomial.degrees)
+    grid = Grid(shape, tuple(L / n for L, n in zip(field.extent, shape, strict=True)))
+    samples = [(f.polynomial.on(grid), gradient(f.polynomial).on(grid)) for f in (field, other)]
 
-    def mixed(share: float) -> TrigonometricField:
-        return field.scaled(1 - share) + other.scaled(share)
+    def seen(share: float) -> tuple[Tensor, Tensor]:
+        tau, D = ((1 - share) * one + share * two for one, two in zip(*samples, strict=True))
+        return torch.linalg.vector_norm(tau, dim=0).max(), D.abs().max()
 
-    low, high = 0.0, 1.0
-    found = (field, other)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        candidate = mixed(middle)
-        if reached(candidate):
-            high, found = middle, (found[0], candidate)
-        else:
-            low, found = middle, (candidate, found[1])
-        if high - low <= 1e-15:
+    missed = [1.0, 1.0]
+    best = other
+    for _ in range(_ROUNDS):
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            share = 0.5 * (low + high)
+            sup, jacobian = (Enclosure(v, v * m) for v, m in zip(seen(share), missed, strict=True))
+            low, high = (low, share) if reached(FieldNorms(sup, jacobian, sup, "")) >= 1 else (share, high)
+        best = field.scaled(1 - high) + other.scaled(high) if high < 1 else other
+        norms = best.norms()
+        missed = [float(n.upper / v) for n, v in zip((norms.sup, norms.jacobian), seen(high), strict=True)]
+        if abs(reached(norms) - 1) <= _CLOSE or high == 1:
             break
-    return found[1] if outside else found[0]
+    return best
 
 
 def _claim(field: TrigonometricField, sup_tau: float, sup_jacobian: float) -> TrigonometricField:
