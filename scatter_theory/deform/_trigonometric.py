@@ -198,7 +198,7 @@ def _mode(k: Tensor, degrees: Sequence[int]) -> Tensor:
 def _wave_norms(k: Tensor, a: Tensor, phi: Tensor, extent: Sequence[float]) -> FieldNorms:
     still = (k == 0).all(-1)
     height = torch.where(still, phi.detach().sin().abs(), torch.ones_like(phi))[..., None]
-    rates = 2 * math.pi * k.abs() / torch.tensor(extent, dtype=torch.float64, device=k.device)
+    rates = 2 * math.pi * k.abs().to(torch.float64) / torch.tensor(extent, dtype=torch.float64, device=k.device)
     components = a.abs() * height
     return FieldNorms(
         exact(torch.linalg.vector_norm(components, dim=-1)),
