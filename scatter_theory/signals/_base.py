@@ -138,8 +138,8 @@ def periods(extent: Sequence[float], like: Tensor) -> Tensor:
 
 def safe_sqrt(x: Tensor) -> Tensor:
     """Square root with gradient 0 at 0."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, torch.ones_like(x)).sqrt(), torch.zeros_like(x))
+    zero = x == 0
+    return torch.where(zero, torch.zeros_like(x), torch.where(zero, torch.ones_like(x), x).sqrt())
 
 
 def largest(values: Tensor, source: str, kind: Kind, unit: str = "") -> Constant:

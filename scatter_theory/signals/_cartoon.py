@@ -145,7 +145,8 @@ class CartoonSignal(PiecewiseLipschitzSignal):
 
     def select(self, index: Index) -> CartoonSignal:
         """Part of the batch along its first axis."""
-        picked = torch.arange(len(self.regions))[index].reshape(-1).tolist()
+        where = index.cpu() if isinstance(index, Tensor) else index
+        picked = torch.arange(len(self.regions))[where].reshape(-1).tolist()
         return CartoonSignal(
             self.first.select(index), self.second.select(index), tuple(self.regions[i] for i in picked)
         )

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ class Cartoon(SignalClass):
     scaled down to it. The regions do not move: `member` takes them from the signal `like`.
     """
 
+    jumps: ClassVar[bool] = True
     constant: float = 1.0
     regions: str = "any"
 

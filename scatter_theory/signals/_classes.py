@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +19,14 @@ class SignalClass(ABC):
     """A class of signals on the torus of a grid.
 
     Members are drawn at random, taken from a list of extremal ones, or made from free parameters, for ascent.
+
+    Attributes
+    ----------
+    jumps : bool
+        Whether members may jump.
     """
+
+    jumps: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, grid: Grid, n: int = 1, *, generator: Seed = None) -> Signal:
@@ -38,7 +46,7 @@ class SignalClass(ABC):
 
     @abstractmethod
     def parameters(self, signal: Signal) -> Tensor:
-        """Real parameters of members, ``(n, P)``."""
+        """Real parameters of members, ``(n, P)``; on one grid P is the same for all members of `draw`, `structured`."""
 
     @abstractmethod
     def member(self, parameters: Tensor, grid: Grid, like: Signal | None = None) -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ class DeadLeaves(SignalClass):
     The parameters are the grey values; the discs are those of the signal `like`.
     """
 
+    jumps: ClassVar[bool] = True
     jump: float = 1.0
     r_min: float = 0.04
     r_max: float = 0.25

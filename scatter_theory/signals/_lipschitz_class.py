@@ -12,12 +12,14 @@ from torch import Tensor
 from scatter_theory.grid import Grid
 from scatter_theory.results import Hypothesis
 from scatter_theory.seeds import Seed, seeded
-from scatter_theory.signals._base import Signal
+from scatter_theory.signals._base import Signal, periods
 from scatter_theory.signals._classes import SignalClass, count, positive, samples, uniform, worst
 from scatter_theory.signals._lipschitz import McShane, PiecewiseLinear, PiecewiseLipschitzSignal
 
-#: Knots or anchors of random members, and most anchors of structured ones.
-KNOTS, ANCHORS, MOST_ANCHORS = 16, 24, 128
+#: Most teeth of a triangle wave, and anchors of every member in more than one dimension.
+MOST_TEETH, ANCHORS = 64, 32
+#: Numbers of points or planes per axis of the structured members.
+LATTICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Smallest gap between knots as a share of the mean one: knots stay apart in floating point.
 SMALLEST_GAP = 1e-6
 
@@ -36,9 +38,10 @@ class Lipschitz(SignalClass):
 
     Notes
     -----
-    Parameters in one dimension: m values, m logarithms of the gaps between knots, and a shift; the values are scaled so
-    that the largest slope is K (constants stay as they are). In d > 1: m heights, d m coordinates of the anchors, and d
-    weights, which are divided by the largest.
+    Parameters are pure numbers of order 1. In one dimension: m values (in units of K L / m), m logarithms of the gaps
+    between knots, and a shift (in periods); the values are scaled so that the largest slope is K, and constants stay as
+    they are. In d > 1: m heights (in units of K times the mean distance of anchors), d m coordinates of the anchors (in
+    periods), and d weights, which are divided by the largest.
     """
 
     constant: float = 1.0
@@ -52,16 +55,16 @@ class Lipschitz(SignalClass):
         if grid.ndim > 1:
             L = torch.tensor(grid.extent, dtype=torch.float64)[:, None]
             anchors = uniform((n, grid.ndim, ANCHORS), 0.0, 1.0, rng) * L
-            spread = self.constant * (math.prod(grid.extent) / ANCHORS) ** (1 / grid.ndim)
-            values = spread * torch.randn((n, ANCHORS), generator=rng, dtype=torch.float64)
+            values = self._height(ANCHORS, grid.extent) * torch.randn((n, ANCHORS), generator=rng, dtype=torch.float64)
             return McShane(values, anchors, self.constant, grid.extent)
-        log_gaps = uniform((n, KNOTS), -1.0, 1.0, rng)
+        m = 2 * _most_teeth(grid)
+        log_gaps = uniform((n, m), -3.0, 1.0, rng)
         tents = (torch.arange(n) % 2 == 1)[:, None]
-        log_gaps = torch.where(tents, log_gaps[:, : KNOTS // 2].repeat_interleave(2, 1), log_gaps)
-        rises = log_gaps.exp() * (torch.arange(KNOTS) % 2 == 0)
-        noise = torch.randn((n, KNOTS), generator=rng, dtype=torch.float64)
+        log_gaps = torch.where(tents, log_gaps[:, : m // 2].repeat_interleave(2, 1), log_gaps)
+        rises = log_gaps.exp() * (torch.arange(m) % 2 == 0)
+        noise = torch.randn((n, m), generator=rng, dtype=torch.float64)
         values = torch.where(tents, rises.roll(1, 1), noise)
-        shift = uniform((n, 1), 0.0, grid.extent[0], rng)
+        shift = uniform((n, 1), 0.0, 1.0, rng)
         return self.member(torch.cat([values, log_gaps, shift], 1), grid)
 
     def structured(self, grid: Grid, n: int, *, generator: Seed = None) -> PiecewiseLipschitzSignal:
@@ -69,32 +72,30 @@ class Lipschitz(SignalClass):
         n = count("Lipschitz.structured", n)
         if grid.ndim > 1:
             return self._lattices(grid, n)
-        L, N = grid.extent[0], grid.shape[0]
-        waves = [2**j for j in range(max(1, N.bit_length() - 2))][:n]
-        m = 2 * waves[-1]
+        L, m = grid.extent[0], 2 * _most_teeth(grid)
+        waves = [2**j for j in range(m.bit_length() - 1)][:n]
         j = torch.arange(m, dtype=torch.float64)
         values = torch.stack([self.constant * L / p * ((j * p / m) - (j * p / m).round()).abs() for p in waves])
         return PiecewiseLinear(values, grid.extent)
 
     def _lattices(self, grid: Grid, n: int) -> McShane:
-        """Distances to lattices of points and planes, ``1, 2, 4, ...`` along the axes that count."""
+        """Distances to lattices of points and planes, `LATTICES` along the axes that count."""
         d = grid.ndim
         subsets = [axes for k in range(d, 0, -1) for axes in itertools.combinations(range(d), k)]
-        cases = [(axes, 2**j) for j in range(8) for axes in subsets]
+        cases = [(axes, p) for p in LATTICES for axes in subsets]
         cases = [
             (axes, p)
             for axes, p in cases
-            if p ** len(axes) <= MOST_ANCHORS and 2 * p <= min(grid.shape[a] for a in axes)
+            if p ** len(axes) <= ANCHORS and 2 * p <= min(grid.shape[a] for a in axes)
         ][:n] or [(tuple(range(d)), 1)]
-        most = max(p ** len(axes) for axes, p in cases)
-        anchors = torch.zeros((len(cases), d, most), dtype=torch.float64)
+        anchors = torch.zeros((len(cases), d, ANCHORS), dtype=torch.float64)
         weights = torch.zeros((len(cases), d), dtype=torch.float64)
         for row, (axes, p) in enumerate(cases):
             steps = torch.cartesian_prod(*[torch.arange(p, dtype=torch.float64) / p] * len(axes)).reshape(-1, len(axes))
             for a, column in zip(axes, steps.T, strict=True):
-                anchors[row, a] = grid.extent[a] * column[torch.arange(most) % p ** len(axes)]
+                anchors[row, a] = grid.extent[a] * column[torch.arange(ANCHORS) % p ** len(axes)]
                 weights[row, a] = 1.0
-        heights = torch.zeros((len(cases), most), dtype=torch.float64)
+        heights = torch.zeros((len(cases), ANCHORS), dtype=torch.float64)
         return McShane(heights, anchors, self.constant, grid.extent, weights)
 
     def hypothesis(self, f: Tensor, grid: Grid) -> Hypothesis:
@@ -113,11 +114,14 @@ class Lipschitz(SignalClass):
         if isinstance(signal, PiecewiseLinear):
             m = signal.values.shape[1]
             free = (signal.gaps / signal.extent[0] - SMALLEST_GAP / m).clamp_min(1e-300)
-            return torch.cat([signal.values, free.log(), signal.knots[:, :1]], 1)
+            values = signal.values / self._height(m, signal.extent)
+            return torch.cat([values, free.log(), signal.knots[:, :1] / signal.extent[0]], 1)
         if isinstance(signal, McShane):
             ones = torch.ones_like(signal.anchors[..., 0])
             weights = ones if signal.weights is None else signal.weights
-            return torch.cat([signal.values, signal.anchors.flatten(1), weights], 1)
+            values = signal.values / self._height(signal.values.shape[1], signal.extent)
+            anchors = signal.anchors / periods(signal.extent, signal.anchors)
+            return torch.cat([values, anchors.flatten(1), weights], 1)
         raise TypeError(
             f"`Lipschitz.parameters(signal=...)`: got {type(signal).__name__}, expected PiecewiseLinear or McShane."
         )
@@ -136,12 +140,18 @@ class Lipschitz(SignalClass):
         values, anchors, weights = parameters.split([m, d * m, d], 1)
         top = weights.abs().amax(1, keepdim=True)
         weights = torch.where(top > 0, weights / torch.where(top > 0, top, torch.ones_like(top)), torch.ones_like(top))
-        return McShane(values, anchors.reshape(-1, d, m), self.constant, grid.extent, weights)
+        anchors = anchors.reshape(-1, d, m) * periods(grid.extent, anchors)
+        return McShane(values * self._height(m, grid.extent), anchors, self.constant, grid.extent, weights)
+
+    def _height(self, m: int, extent: tuple[float, ...]) -> float:
+        """K times the mean distance of m points: the unit of heights."""
+        return self.constant * (math.prod(extent) / m) ** (1 / len(extent))
 
     def _linear(self, parameters: Tensor, m: int, grid: Grid) -> PiecewiseLinear:
         values, logs, shift = parameters.split([m, m, 1], 1)
         gaps = grid.extent[0] * ((1 - SMALLEST_GAP) * torch.softmax(logs, 1) + SMALLEST_GAP / m)
-        knots = shift + gaps.cumsum(1) - gaps
+        knots = grid.extent[0] * shift + gaps.cumsum(1) - gaps
+        values = values * self._height(m, grid.extent)
         free = PiecewiseLinear(values, grid.extent, knots)
         slope = free.lipschitz[:, None]
         return PiecewiseLinear(
@@ -149,6 +159,11 @@ class Lipschitz(SignalClass):
             grid.extent,
             knots,
         )
+
+
+def _most_teeth(grid: Grid) -> int:
+    """Teeth of the narrowest triangle wave: a power of two, of at least four samples each where there are that many."""
+    return min(MOST_TEETH, 1 << max(0, grid.shape[0].bit_length() - 3))
 
 
 def difference_quotient(f: Tensor, grid: Grid) -> Tensor:

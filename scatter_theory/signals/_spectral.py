@@ -171,6 +171,8 @@ class Sobolev(_Spectral):
         text = f"homogeneous Sobolev norm of order {self.s:g} at most 1"
         if self.radius is not None:
             text += f", band-limited to {self.radius:g} cycles per unit"
+        if not torch.isfinite(f).all():
+            norm = math.nan
         return Hypothesis(text, not f.is_complex() and norm <= 1 + 1e-10 and share < LEAK, norm)
 
     def _bins(self, ball: Ball, n: int) -> list[tuple[int, ...]]:

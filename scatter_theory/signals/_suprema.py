@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from scatter_theory.grid import Grid
+from scatter_theory.signals._base import safe_sqrt
 from scatter_theory.trigonometric import Polynomial
 
 #: Samples per period and degree, by the number of axes: at most 0.13 % too large in 1-D, 4 % in 2-D, 6 % in 3-D.
@@ -36,9 +36,7 @@ def upper_supremum(p: Polynomial, *, vector: bool = False) -> Tensor:
     if vector:
         axis = -p.ndim - 1
         values = (values.abs() ** 2).sum(axis)
-        peak = values.flatten(-p.ndim).amax(-1)
-        positive = peak > 0
-        peak = torch.where(positive, torch.where(positive, peak, torch.ones_like(peak)).sqrt(), peak)
+        peak = safe_sqrt(values.flatten(-p.ndim).amax(-1))
     else:
         peak = values.abs().flatten(-p.ndim).amax(-1)
     return peak * ((1 + ROUNDING) / math.prod(math.cos(math.pi / factor) for M in p.degrees if M))
