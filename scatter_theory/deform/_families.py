@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scatter_theory.deform._fields import Field
 from scatter_theory.deform._sine import corners
-from scatter_theory.deform._trigonometric import TrigonometricField, sinusoid, translation
+from scatter_theory.deform._trigonometric import TrigonometricField, plane_wave, translation
 from scatter_theory.grid import Grid, is_whole
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.trigonometric import Polynomial
@@ -30,7 +30,7 @@ class Family(ABC):
     Attributes
     ----------
     scalable : bool
-        Whether every multiple of a member is a member.
+        Whether every multiple of a member is a member: the one with the multiple of its parameters.
     """
 
     scalable: ClassVar[bool] = True
@@ -51,6 +51,11 @@ class Family(ABC):
     @abstractmethod
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Parameters ``(<= n, P)`` of members that are likely to be extremal, the likeliest first."""
+
+    def at_most(self, share: float) -> Family:
+        """The family with its limit reduced to a share of it, in (0, 1]; one that is scalable has no limit."""
+        del share
+        return self
 
     def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
         """Parameters ``(n, P)`` of random members."""
@@ -187,9 +192,11 @@ class Translations(Family):
 
 @dataclass(frozen=True)
 class Sinusoids(Family):
-    r"""Plane waves :math:`a \sin(2\pi k \cdot x / L + \varphi)`, each entry of k at most `degree` in modulus.
+    r"""Plane waves :math:`a \sin(2\pi k\cdot x / L) + b \cos(2\pi k\cdot x / L)`, entries of k at most `degree`.
 
-    The parameters are k (rounded, and clipped to the degree), a, and :math:`\varphi` in radians.
+    The parameters are a, b, and one number for every frequency: the frequency with the largest modulus is taken. The
+    norms are known in closed form: the largest singular value of the matrix of columns a, b, and
+    :math:`2\pi |k_l| (a_k^2 + b_k^2)^{1/2} / L_l`.
 
     Parameters
     ----------
@@ -202,29 +209,34 @@ class Sinusoids(Family):
         check_degree("Sinusoids", self.degree)
 
     def parameters(self, grid: Grid) -> int:
-        """Number P = 2 d + 1 of parameters."""
-        return 2 * grid.ndim + 1
+        """Number P of parameters."""
+        return 2 * grid.ndim + len(half_space(self.degree, grid.ndim))
 
     def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
-        """Frequencies uniform in the box without 0, Gaussian amplitudes, uniform phases."""
+        """Gaussian amplitudes, and a frequency that is uniform in the box without 0."""
         source, _ = seeded(generator)
-        modes = torch.tensor(half_space(self.degree, grid.ndim), dtype=torch.float64)
-        k = modes[torch.randint(len(modes), (n,), generator=source)]
-        a = torch.randn((n, grid.ndim), generator=source, dtype=torch.float64)
-        phase = 2 * math.pi * torch.rand((n, 1), generator=source, dtype=torch.float64)
-        return torch.cat([k, a, phase], 1)
+        amplitudes = torch.randn((n, 2 * grid.ndim), generator=source, dtype=torch.float64)
+        return torch.cat([amplitudes, self._picked(grid, torch.randint(self._modes(grid), (n,), generator=source))], 1)
+
+    def _modes(self, grid: Grid) -> int:
+        return len(half_space(self.degree, grid.ndim))
+
+    def _picked(self, grid: Grid, index: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(index, self._modes(grid)).to(torch.float64)
 
     def member(self, parameters: Tensor, grid: Grid) -> TrigonometricField:
         """The plane waves; see `Family.member`."""
         p, d = self._checked(parameters, grid), grid.ndim
-        k = p[:, :d].detach().clamp(-self.degree, self.degree).round()
-        return sinusoid(k, p[:, d : 2 * d], p[:, 2 * d], grid.extent)
+        modes = torch.tensor(half_space(self.degree, d), dtype=torch.int64, device=p.device)
+        return plane_wave(modes[p[:, 2 * d :].detach().abs().argmax(1)], p[:, :d], p[:, d : 2 * d], grid.extent)
 
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Lowest and highest frequencies along the axes, amplitudes along axes and diagonals, sines and cosines."""
+        d = grid.ndim
+        place = {k: i for i, k in enumerate(half_space(self.degree, d))}
         rows = []
         for multiple in dict.fromkeys((1, self.degree)):
-            for axis, a in product(torch.eye(grid.ndim, dtype=torch.float64), directions(grid.ndim)):
-                for phase in (0.0, math.pi / 2):
-                    rows.append(torch.cat([multiple * axis, a, torch.tensor([phase], dtype=torch.float64)]))
+            for axis, a in product(range(d), directions(d)):
+                picked = self._picked(grid, torch.tensor(place[tuple(multiple * int(i == axis) for i in range(d))]))
+                rows += [torch.cat([a, 0 * a, picked]), torch.cat([0 * a, a, picked])]
         return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)

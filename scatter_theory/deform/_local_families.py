@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
@@ -189,6 +189,10 @@ class Rotations(_Discs):
         super().__post_init__()
         self._largest("max_angle", self.max_angle, 0.0)
 
+    def at_most(self, share: float) -> Rotations:
+        """The family with a share of the limit; see `Family.at_most`."""
+        return replace(self, max_angle=share * self.max_angle)
+
     def _count(self, d: int) -> int:
         return d * (d - 1) // 2
 
@@ -200,7 +204,10 @@ class Rotations(_Discs):
             unit = torch.zeros((d, d), dtype=torch.float64, device=t.device)
             unit[k, l], unit[l, k] = 1.0, -1.0
             skew = skew + w[:, i, None, None] * unit
-        return torch.linalg.matrix_exp(skew)
+        # Rodrigues: I + (sin a / a) W + (1 - cos a) / a^2 W^2; torch.linalg.matrix_exp loses digits at small angles.
+        a = torch.linalg.vector_norm(w, dim=1)[:, None, None] / math.pi
+        square = 0.5 * torch.sinc(a / 2) ** 2 * (skew @ skew)
+        return torch.eye(d, dtype=torch.float64, device=t.device) + torch.sinc(a) * skew + square
 
 
 @dataclass(frozen=True)
@@ -222,6 +229,10 @@ class Scalings(_Discs):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._largest("max_factor", self.max_factor, 1.0)
+
+    def at_most(self, share: float) -> Scalings:
+        """The family with a share of the limit; see `Family.at_most`."""
+        return replace(self, max_factor=self.max_factor**share)
 
     def _count(self, d: int) -> int:
         return 1
@@ -251,6 +262,10 @@ class Shears(_Discs):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._largest("max_shear", self.max_shear, 0.0)
+
+    def at_most(self, share: float) -> Shears:
+        """The family with a share of the limit; see `Family.at_most`."""
+        return replace(self, max_shear=share * self.max_shear)
 
     def _count(self, d: int) -> int:
         return d * (d - 1)

@@ -91,11 +91,10 @@ class SampledField(Field):
         return table.gather(-1, flat.expand(*self.batch, d, flat.shape[-1])).reshape(*self.batch, d, *shape)
 
     def jacobian(self, points: Tensor, *, each: bool = False) -> Tensor:
-        """Refused: nothing is known between the samples."""
-        raise ValueError(
-            "`SampledField.jacobian`: a displacement known at samples only has no derivative. Use a field that is "
-            "given everywhere, such as TrigonometricField."
-        )
+        """Infinities ``(*batch, d, d, *shape)``: nothing is known between the samples."""
+        lead = len(self.batch) if each else 0
+        shape = (*self.batch, self.ndim, self.ndim, *points.shape[lead + 1 :])
+        return torch.full(shape, torch.inf, dtype=torch.float64, device=points.device)
 
     def smoothness(self) -> Smoothness:
         """The size; nothing is known of the derivatives."""

@@ -51,9 +51,7 @@ class SineField(Field):
         C = self.amplitudes
         if not isinstance(C, Tensor) or C.ndim < d + 1:
             raise ValueError(f"`SineField(amplitudes=...)`: got {C!r}, expected a tensor (*batch, {d}, n_1..n_{d}).")
-        object.__setattr__(
-            self, "amplitudes", numbers("SineField(amplitudes=...)", C, (d, *C.shape[C.ndim - d :]))
-        )
+        object.__setattr__(self, "amplitudes", numbers("SineField(amplitudes=...)", C, (d, *C.shape[C.ndim - d :])))
 
     @property
     def batch(self) -> tuple[int, ...]:

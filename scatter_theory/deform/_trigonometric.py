@@ -115,9 +115,7 @@ def gradient(p: Polynomial) -> Polynomial:
 def certified(p: Polynomial, source: str) -> FieldNorms:
     """Norms of the vector-valued polynomial with batch ``(*batch, d)``."""
     entries = supremum(gradient(p))
-    return FieldNorms(
-        supremum(p, vector=True), Enclosure(*(v.amax((-2, -1)) for v in entries)), supremum(p), source
-    )
+    return FieldNorms(supremum(p, vector=True), Enclosure(*(v.amax((-2, -1)) for v in entries)), supremum(p), source)
 
 
 def bernstein(p: Polynomial, norms: FieldNorms, *, seam: bool = False) -> Smoothness:
@@ -172,16 +170,25 @@ def sinusoid(
     k = torch.as_tensor(wavevector, device=a.device)
     if k.ndim < 1 or k.shape[-1] != d or k.is_complex() or bool((k != k.round()).any()):
         raise ValueError(f"`sinusoid(wavevector=...)`: got {wavevector}, expected {d} whole numbers.")
-    k = k.to(torch.int64)
-    phi = torch.as_tensor(phase, dtype=torch.float64, device=a.device)
-    batch = torch.broadcast_shapes(k.shape[:-1], a.shape[:-1], phi.shape)
-    k, a, phi = k.expand(*batch, d), a.expand(*batch, d), phi.expand(batch)
+    phi = torch.as_tensor(phase, dtype=torch.float64, device=a.device)[..., None]
+    return plane_wave(k.to(torch.int64), a * phi.cos(), a * phi.sin(), extent)
+
+
+def plane_wave(k: Tensor, sine: Tensor, cosine: Tensor, extent: Sequence[float]) -> TrigonometricField:
+    r"""Fields :math:`a \sin\theta + b \cos\theta`, :math:`\theta = 2\pi k\cdot x/L`, with their norms in closed form.
+
+    k ``(*batch, d)`` of whole numbers, a = `sine` and b = `cosine` ``(*batch, d)``. The curve is an ellipse: its
+    longest half axis is the largest singular value of the matrix (a, b), and component i has amplitude
+    :math:`(a_i^2 + b_i^2)^{1/2}`.
+    """
+    d = k.shape[-1]
+    batch = torch.broadcast_shapes(k.shape[:-1], sine.shape[:-1], cosine.shape[:-1])
+    k, sine, cosine = (v.expand(*batch, d) for v in (k, sine, cosine))
     degrees = [int(n) for n in k.abs().reshape(-1, d).amax(0)] if k.numel() else [0] * d
-    half = torch.polar(torch.full_like(phi, 0.5), phi - math.pi / 2)[..., None] * a
-    spread = (*batch, d, *(1,) * d)
-    coefficients = half.reshape(spread) * _mode(k, degrees).unsqueeze(-d - 1)
-    coefficients = coefficients + half.conj().reshape(spread) * _mode(-k, degrees).unsqueeze(-d - 1)
-    return with_norms(TrigonometricField(Polynomial(coefficients, extent)), _wave_norms(k, a.detach(), phi, extent))
+    half = 0.5 * torch.complex(cosine, -sine).reshape(*batch, d, *(1,) * d)
+    coefficients = half * _mode(k, degrees).unsqueeze(-d - 1) + half.conj() * _mode(-k, degrees).unsqueeze(-d - 1)
+    norms = _wave_norms(k, sine.detach(), cosine.detach(), extent)
+    return with_norms(TrigonometricField(Polynomial(coefficients, tuple(extent))), norms)
 
 
 def _mode(k: Tensor, degrees: Sequence[int]) -> Tensor:
@@ -195,14 +202,16 @@ def _mode(k: Tensor, degrees: Sequence[int]) -> Tensor:
     return mode
 
 
-def _wave_norms(k: Tensor, a: Tensor, phi: Tensor, extent: Sequence[float]) -> FieldNorms:
-    still = (k == 0).all(-1)
-    height = torch.where(still, phi.detach().sin().abs(), torch.ones_like(phi))[..., None]
+def _wave_norms(k: Tensor, a: Tensor, b: Tensor, extent: Sequence[float]) -> FieldNorms:
+    # At k = 0 only the cosine is left.
+    a = torch.where((k == 0).all(-1, keepdim=True), torch.zeros_like(a), a)
+    components = torch.hypot(a, b)
+    square, cross = components.square().sum(-1), (a * b).sum(-1)
+    difference = torch.hypot(a.square().sum(-1) - b.square().sum(-1), 2 * cross)
     rates = 2 * math.pi * k.abs().to(torch.float64) / torch.tensor(extent, dtype=torch.float64, device=k.device)
-    components = a.abs() * height
     return FieldNorms(
-        exact(torch.linalg.vector_norm(components, dim=-1)),
-        exact(rates.amax(-1) * a.abs().amax(-1)),
+        exact((0.5 * (square + difference)).sqrt()),
+        exact(rates.amax(-1) * components.amax(-1)),
         exact(components),
         "closed form of a plane wave",
     )
