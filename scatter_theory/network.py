@@ -194,6 +194,11 @@ class FeatureExtractor(nn.Module):
         return self._output_0.dtype
 
     @property
+    def signal_dtype(self) -> torch.dtype:
+        """Type of the signals in this precision: complex with ``complex_input=True``."""
+        return torch.promote_types(self.dtype, torch.complex64) if self.complex_input else self.dtype
+
+    @property
     def device(self) -> torch.device:
         """Device of the atoms."""
         return self._output_0.device

@@ -161,7 +161,7 @@ class BoundCheck:
         """Draw measured points against the bound; returns the display object with its artists."""
         from scatter_theory import plot
 
-        return plot.BoundDisplay.from_check(self).plot(ax=ax, **style)
+        return plot.display_of(self).plot(ax=ax, **style)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary of numbers, strings and lists; witness signals are stored as nested lists."""

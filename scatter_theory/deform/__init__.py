@@ -7,7 +7,7 @@ from scatter_theory.deform._random import random_warp
 from scatter_theory.deform._sampled import SampledField
 from scatter_theory.deform._sine import max_entropy, max_entropy_temperature
 from scatter_theory.deform._trigonometric import TrigonometricField, sinusoid, translation
-from scatter_theory.deform._warp import Deformation, apply, modulated
+from scatter_theory.deform._warp import Deformation, apply, displaced, modulated
 
 __all__ = [
     "BandLimitedFields",
@@ -22,6 +22,7 @@ __all__ = [
     "Translations",
     "TrigonometricField",
     "apply",
+    "displaced",
     "field_from_config",
     "max_entropy",
     "max_entropy_temperature",

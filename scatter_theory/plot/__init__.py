@@ -9,18 +9,28 @@
 
 from scatter_theory.plot._atoms import AtomsDisplay
 from scatter_theory.plot._bound import BoundDisplay
+from scatter_theory.plot._deformation import DeformationDisplay
 from scatter_theory.plot._energy import EnergyDisplay
 from scatter_theory.plot._features import FeaturesDisplay
 from scatter_theory.plot._littlewood_paley import LittlewoodPaleyDisplay
 from scatter_theory.plot._ratio import RatioDisplay
 from scatter_theory.plot._tiling import TilingDisplay
+from scatter_theory.results import BoundCheck
 
 __all__ = [
     "AtomsDisplay",
     "BoundDisplay",
+    "DeformationDisplay",
     "EnergyDisplay",
     "FeaturesDisplay",
     "LittlewoodPaleyDisplay",
     "RatioDisplay",
     "TilingDisplay",
+    "display_of",
 ]
+
+
+def display_of(check: BoundCheck) -> BoundDisplay | DeformationDisplay:
+    """The display that suits the claim of a check."""
+    kind = DeformationDisplay if check.claim.startswith("deformation") else BoundDisplay
+    return kind.from_check(check)

@@ -25,14 +25,14 @@ def verdict_page(verdict: Any) -> str:
     With more than 24 checks, sections are written for those that do not hold (at most 24, the gravest) and for the
     worst check of every claim; the table lists all.
     """
-    from scatter_theory.plot import BoundDisplay, RatioDisplay
+    from scatter_theory.plot import RatioDisplay, display_of
 
     title = escape(f"{verdict.title}: {content.tally(verdict) or 'no checks'}")
     figure = _image(RatioDisplay.from_verdict(verdict).png(), "Worst ratio of every check") if len(verdict) else ""
     sections = []
     for name in drawn(verdict):
         check = verdict.checks[name]
-        image = _image(BoundDisplay.from_check(check).png(), f"{name}: measured values and bound")
+        image = _image(display_of(check).png(), f"{name}: measured values and bound")
         sections.append(f"<section><h2>{escape(name)}</h2>{check_html(check)}{image}</section>")
     left = len(verdict) - len(sections)
     more = f"<p>{left} more checks are in the table above and in the JSON file of this verdict.</p>" if left else ""

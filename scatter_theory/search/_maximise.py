@@ -15,6 +15,9 @@ Objective = Callable[[Tensor], Tensor]
 Climb = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int, str], None] | None
 
+#: First step of the ascent, relative to the size of a candidate whose entries are alike.
+RATE = 0.03
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -81,6 +84,7 @@ def maximise(
     pairs: bool = False,
     chunk: int = 64,
     climb: Climb | None = None,
+    rate: float = RATE,
     progress: Progress = None,
 ) -> Attack:
     """Maximise every cell of an objective.
@@ -100,6 +104,8 @@ def maximise(
         Candidates evaluated at once.
     climb : callable, optional
         ``(n, *shape), (n,) -> (n,)``: the ratio of one given cell of every candidate, where that costs less than all.
+    rate : float
+        First step of the ascent, relative to the root mean square of a candidate.
     progress : callable, optional
         Called as ``progress(done, total, text)``; it may raise to stop the search.
 
@@ -109,7 +115,15 @@ def maximise(
         If there is no candidate at all.
     """
     record = search(
-        objective, candidates, targets=targets, effort=effort, pairs=pairs, chunk=chunk, climb=climb, progress=progress
+        objective,
+        candidates,
+        targets=targets,
+        effort=effort,
+        pairs=pairs,
+        chunk=chunk,
+        climb=climb,
+        rate=rate,
+        progress=progress,
     )
     return record.read()
 
@@ -123,6 +137,7 @@ def search(
     pairs: bool,
     chunk: int,
     climb: Climb | None,
+    rate: float,
     progress: Progress,
 ) -> _Record:
     """The part of `maximise` that runs on the device, before anything is read."""
@@ -139,7 +154,7 @@ def search(
     if effort.steps and effort.restarts:
         starts, cells = _starts(record, torch.cat(list(pools.values())), torch.cat(tables), targets, effort.restarts)
         climb = climb if climb is not None else _own_cell(objective)
-        _ascend(climb, starts, cells, effort.steps, pairs, chunk, record, progress)
+        _ascend(climb, starts, cells, effort.steps, pairs, chunk, rate, record, progress)
     return record
 
 
@@ -216,13 +231,14 @@ def _ascend(
     steps: int,
     pairs: bool,
     chunk: int,
+    rate: float,
     record: _Record,
     progress: Progress,
 ) -> None:
     """Adam on the logarithm of the ratio, from all starting points at once; the step follows the signal's size."""
     size = _sizes(x, pairs).clamp_min(torch.finfo(torch.float64).tiny)
     z = (x / size).requires_grad_(True)
-    optimiser = torch.optim.Adam([z], lr=0.03)
+    optimiser = torch.optim.Adam([z], lr=rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=1e-3)
     untouched = torch.full((x.shape[0], record.best.shape[0]), -1.0, dtype=record.best.dtype, device=x.device)
     for step in range(steps + 1):

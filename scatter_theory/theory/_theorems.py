@@ -50,6 +50,10 @@ _PARSEVAL = "every layer's atoms form a Parseval frame (A = B = 1) for the maps 
 _MODULUS = "the non-linearity is the modulus, and no pooling loses energy"
 _WHOLE = "Exact for whole-sample shifts on relabelled grids, for shifts divisible by S_1...S_n when decimating."
 
+_SMALL_JACOBIAN = "the Jacobian is small: d sup max |d_l tau_k| <= 1/2, that is, its largest entry is at most 1/(2d)"
+_CHAIN = "features move no farther than c_0^(1/2) times the signal"
+_GRID_FORM = "Exact for the samples, with the grid form of the bound; the L2 form is approached on finer grids."
+
 _ALL = (
     Theorem(
         key="frame",
@@ -156,6 +160,55 @@ _ALL = (
         source=f"corollary to Theorem 1 of {_WB}; proved here",
         verifier="translation",
         on_grid="Exact where t and t/(S_1...S_n) are whole samples of the layer; both sides are 0 without pooling.",
+    ),
+    Theorem(
+        key="deformation_band_limited",
+        title="Deformation sensitivity, band-limited signals",
+        statement=r"|||\Phi(F_{\tau,\omega} f) - \Phi(f)||| \le c_0^{1/2} \, 2\pi \, "
+        r"(g(D) R \|\tau\|_\infty + \|\omega\|_\infty) \|f\|, \quad g(D) = 2/(1 + \sqrt{1 - D}) \le 1.1716",
+        hypotheses=(_CHAIN, "f^ vanishes outside the ball of radius R", _SMALL_JACOBIAN),
+        source=f"{_WB}, Theorem 2, for some constant; this constant and the grid form are proved here",
+        verifier="deformation",
+        on_grid=_GRID_FORM,
+    ),
+    Theorem(
+        key="deformation_gradient",
+        title="Deformation sensitivity, a given signal",
+        statement=r"|||\Phi(F_{\tau,\omega} f) - \Phi(f)||| \le c_0^{1/2} \, "
+        r"(g(D) \|\tau\|_\infty \|\nabla f\| + 2\pi\|\omega\|_\infty \|f\|)",
+        hypotheses=(_CHAIN, "f is a trigonometric polynomial whose spectrum is known", _SMALL_JACOBIAN),
+        source="proved here",
+        verifier="deformation",
+        on_grid=f"{_GRID_FORM} Taylor's series with the signal's own spectrum is used where it is smaller.",
+    ),
+    Theorem(
+        key="deformation_sobolev",
+        title="Deformation sensitivity, Sobolev signals",
+        statement=r"\|F_\tau f - f\| \le (1 + (1 - D)^{-1/2})^{1-s} (g(D) \|\tau\|_\infty)^s "
+        r"\, \|(2\pi|\xi|)^s \hat f\|",
+        hypotheses=(_CHAIN, "0 < s <= 1", _SMALL_JACOBIAN),
+        source="interpolation of operators between L2 and H1; proved here",
+        verifier="deformation",
+        on_grid=_GRID_FORM,
+    ),
+    Theorem(
+        key="deformation_lipschitz",
+        title="Deformation sensitivity, Lipschitz signals",
+        statement=r"\|F_\tau f - f\| \le K \|\tau\|_\infty V^{1/2}",
+        hypotheses=(_CHAIN, "|f(x) - f(y)| <= K |x - y| on a torus of volume V"),
+        source=f"class in {_WB}; the constant is proved here",
+        verifier="deformation",
+        on_grid="Exact, for every displacement.",
+    ),
+    Theorem(
+        key="deformation_cartoon",
+        title="Deformation sensitivity, cartoons",
+        statement=r"\|F_\tau f - f\|^2 \le K^2 t^2 (V - T) + \max\{K t, K' t + J\}^2 \, T, "
+        r"\quad t = \|\tau\|_\infty, \; T = \mathrm{vol}\{x : \mathrm{dist}(x, \partial B) \le t\}",
+        hypotheses=(_CHAIN, "f is Lipschitz with K off its jumps, which are at most J, on a set of finite length"),
+        source="Grohs, Wiatowski and Bölcskei, ISIT 2016, for class and exponent 1/2; constants are proved here",
+        verifier="deformation",
+        on_grid="Exact, for every displacement; T is the volume of the cells whose samples lie that near.",
     ),
     Theorem(
         key="nonlinearity",

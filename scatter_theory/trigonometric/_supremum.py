@@ -15,6 +15,9 @@ Refinement. Moving from :math:`x^*` to the nearest sample one coordinate at a ti
 :math:`|p| \ge S \cos(\sum_i \theta_i)` at *that* sample. So only cells of samples with
 :math:`|p| \ge \ell \cos(\sum_i\theta_i)`, :math:`\ell` any lower value of S, can hold :math:`x^*`. Sampling these
 cells r times more finely encloses S with the factor :math:`\cos(\sum_i\theta_i / r)^{-1}`.
+
+Nearly constant polynomials have too many such cells; but the first inequality also holds for :math:`p - c_0`, hence
+:math:`\sup|p| \le |c_0| + \max_{\text{samples}} |p - c_0| \prod_i(\cos\theta_i)^{-1}`.
 """
 
 from __future__ import annotations
@@ -75,10 +78,14 @@ def _one(p: Polynomial) -> tuple[float, float]:
         factor //= 2
     shape = tuple(max(1, factor * M) for M in p.degrees)
     grid = Grid(shape, tuple(L / m for L, m in zip(p.extent, shape, strict=True)))
-    values = torch.linalg.vector_norm(p.on(grid), dim=0)
+    samples = p.on(grid)
+    values = torch.linalg.vector_norm(samples, dim=0)
     angles = [math.pi * M / m for M, m in zip(p.degrees, shape, strict=True)]
     lower = float(values.max())
-    upper = lower / math.prod(map(math.cos, angles))
+    shrink = math.prod(map(math.cos, angles))
+    middle = p.coefficients[(..., *p.degrees)]
+    spread = torch.linalg.vector_norm(samples - middle.reshape(-1, *(1,) * p.ndim), dim=0).max()
+    upper = min(lower / shrink, float(torch.linalg.vector_norm(middle) + spread / shrink))
     if lower == 0 or not any(p.degrees):
         return lower, lower * (1 + ROUNDING)
     cells = (values >= lower * math.cos(sum(angles))).nonzero()

@@ -7,20 +7,27 @@ from scatter_theory.verify._energy import energy
 from scatter_theory.verify._frame import admissibility, frame
 from scatter_theory.verify._lipschitz import lipschitz
 from scatter_theory.verify._pointwise import nonlinearity, pooling
+from scatter_theory.verify._rate import RateCheck, deformation_rate
+from scatter_theory.verify._replay import Replay, replay, save_witness
 from scatter_theory.verify._suite import CLAIMS, suite
 from scatter_theory.verify._translation import translation
 
 __all__ = [
     "CLAIMS",
     "Effort",
+    "RateCheck",
+    "Replay",
     "admissibility",
     "covariance",
     "deformation",
+    "deformation_rate",
     "energy",
     "frame",
     "lipschitz",
     "nonlinearity",
     "pooling",
+    "replay",
+    "save_witness",
     "suite",
     "translation",
 ]

@@ -35,6 +35,9 @@ from scatter_theory.verify._signal_classes import rule_for
 
 Search = Literal["all", "signal", "field"]
 
+#: First step of the ascent: candidates are sparse, their few large entries have to move.
+RATE = 0.15
+
 #: Shares of the sampling period at which displacements are measured unless told otherwise, times the spacing.
 SIZES = (0.03125, 0.125, 0.5, 2.0)
 
@@ -152,6 +155,7 @@ def deformation(
         effort=effort,
         chunk=max(1, chunk_size(phi, 32) // 2),
         climb=problem.climb,
+        rate=RATE,
         progress=progress,
     )
     witnesses = [problem.witness(cell, attack) for cell in range(len(problem.cells))]
@@ -208,6 +212,7 @@ def _assemble(
         attack=attack,
         witness={
             **w.to_dict(phi.grid),
+            "unit": rule.unit_name,
             "mode": attack.modes[worst],
             "seed": common["seed"],
             "form": form,

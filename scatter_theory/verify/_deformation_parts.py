@@ -11,19 +11,22 @@ from torch import Tensor
 from scatter_theory.deform import BandLimitedFields, Family, Field
 from scatter_theory.grid import Grid
 from scatter_theory.search import Effort
-from scatter_theory.signals import BandLimited, Lipschitz, Signal, SignalClass, Sobolev
+from scatter_theory.signals import BandLimited, Signal, SignalClass, Sobolev
 from scatter_theory.trigonometric import Polynomial
 
 #: Degree of the phases that are searched.
 PHASE_DEGREE = 2
-#: Most signals that are drawn from a class whose members have no parameters.
+#: Most signals that are drawn from a class whose members are not moved by the ascent.
 MOST_DRAWN = 16
+
+#: Structured fields, each of which meets every structured signal.
+FIELDS = 8
 
 Pools = dict[str, Tensor]
 
 
 class SignalPart:
-    """Signals from a block of numbers: parameters of a class, or the place in a list of given or drawn signals.
+    """Signals from a block of numbers: coordinates in a ball, or the place in a list of given or drawn signals.
 
     Parameters
     ----------
@@ -35,9 +38,9 @@ class SignalPart:
 
     def __init__(self, source: SignalClass | Signal, grid: Grid, effort: Effort, rng: torch.Generator) -> None:
         self.source, self.grid = source, grid
-        self.parametric = isinstance(source, (BandLimited, Sobolev, Lipschitz))
+        self.parametric = isinstance(source, (BandLimited, Sobolev))
         self.lists: list[Signal] = []
-        structured = math.ceil(effort.structured / 4)
+        structured = math.ceil(effort.structured / FIELDS)
         if self.parametric:
             self.pools = self._parameters(effort.random, structured, rng)
         elif isinstance(source, Signal):
@@ -122,7 +125,7 @@ class FieldPart:
         if effort.random:
             pools["random"] = self.family.draw(self.grid, effort.random, generator=rng)
         if effort.structured:
-            pools["structured"] = self.family.structured(self.grid, 8)
+            pools["structured"] = self.family.structured(self.grid, FIELDS)
         return {mode: _unit(z) if self.family.scalable else z for mode, z in pools.items()}
 
     def field(self, z: Tensor, level: int) -> Field:

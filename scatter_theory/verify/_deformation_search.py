@@ -47,6 +47,8 @@ class Witness:
         The signal and the deformed signal on the grid.
     sizes : Sizes
         Certified sizes of the deformation.
+    unit : float
+        What the other numbers are divided by.
     output : str
         What was measured: ``"signal"``, ``"features / signal"``, ``"all layers"`` or a layer.
     measured, bound, continuum, cap : float
@@ -62,6 +64,7 @@ class Witness:
     values: Tensor
     warped: Tensor
     sizes: Sizes
+    unit: float
     output: str
     measured: float
     bound: float
@@ -81,7 +84,15 @@ class Witness:
         if self.deformation.omega is not None:
             stored["omega"] = self.deformation.omega.on(grid)[0]
         arrays = {name: a.detach().cpu().numpy() for name, a in stored.items()}
-        return {**arrays, "output": self.output, "sup_tau": self.sizes.t}
+        return {
+            **arrays,
+            "band-limited": isinstance(self.f, BandLimitedSignal),
+            "output": self.output,
+            "measured": self.measured,
+            "bound": self.bound,
+            "unit value": self.unit,
+            "sup_tau": self.sizes.t,
+        }
 
 
 class Problem:
@@ -212,7 +223,7 @@ class Problem:
         omega = phase(c, grid, self.sup_omega) if self.sup_omega else None
         warped = warped if omega is None else modulated(warped, grid, omega)
         unit = self.rule.unit(f)
-        reference = self.rule.reference(f, grid, 1.0 * self._nominal(level, sup, factor))
+        reference = self.rule.reference(f, grid, (sup * factor).detach())
         if self.rule.needs_jacobian:
             D = (grid.ndim * jacobian * factor).detach().clamp(max=0.999)
             reference = reference * (2 / (1 + (1 - D).sqrt()))
@@ -221,32 +232,18 @@ class Problem:
         signal = safe_sqrt(grid.energy(warped - values))
         size = safe_sqrt(grid.energy(values))
         ratios = {"signal": safe_ratio(signal, reference, unit * 1e-3)}
-        distances = self._feature_distances(self.phi(torch.cat([values, warped]).to(self._dtype)))
+        distances = feature_distances(self.phi(torch.cat([values, warped]).to(self.phi.signal_dtype)))
         for output, distance in distances.items():
             constant = self._lipschitz[output].value
             limit = signal if output == CHAIN else reference
             ratios[output] = safe_ratio(distance, constant * limit, size * 1e-3)
         return ratios
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.complex128 if self.phi.complex_input else torch.float64
-
-    def _nominal(self, level: int, sup: Tensor, factor: Tensor) -> Tensor:
-        return (sup * factor).detach()
-
     def _warped(self, f: Signal, values: Tensor, points: Tensor, tau: Tensor) -> Tensor:
         """Signals at displaced points, exactly or by the interpolation under test."""
         if self.warp.exact:
             return f.at(points - tau, each=True)
         return self.warp.moved(values, self.phi.grid, tau)
-
-    def _feature_distances(self, features: Features) -> dict[str, Tensor]:
-        n = features.pruned.shape[0] // 2
-        parts = [layer.grid.energy(layer.values[n:] - layer.values[:n]).sum(-1) for layer in features]
-        total = safe_sqrt(torch.stack(parts, -1).sum(-1))
-        distances = {CHAIN: total, "all layers": total}
-        return distances | {f"layer {k}": safe_sqrt(part) for k, part in enumerate(parts)}
 
     # ------------------------------------------------------------------ reading
 
@@ -270,8 +267,8 @@ class Problem:
         values, unit = f.on(grid), float(self.rule.unit(f).max())
         warped, disagreement = self._evaluated_twice(f, grid, deformation)
         signal = float(grid.norm(warped - values).max())
-        features = self.phi(torch.cat([values, warped]).to(self._dtype))
-        distances = {"signal": signal, **{k: float(v[0]) for k, v in self._feature_distances(features).items()}}
+        features = self.phi(torch.cat([values, warped]).to(self.phi.signal_dtype))
+        distances = {"signal": signal, **{k: float(v[0]) for k, v in feature_distances(features).items()}}
         constant = self._lipschitz[output].value
         bound = self.rule.bound(f, grid, sizes) if output != CHAIN else signal / unit
         norm = float(grid.norm(values).max())
@@ -281,6 +278,7 @@ class Problem:
             values=values,
             warped=warped,
             sizes=sizes,
+            unit=unit,
             output=output,
             measured=distances[output] / unit,
             bound=constant * bound,
@@ -323,10 +321,18 @@ class Problem:
                 return []
             with torch.no_grad():
                 plain = w.f.on(finer)
-                found = self._feature_distances(phi(torch.cat([plain, warped]).to(self._dtype)))
+                found = feature_distances(phi(torch.cat([plain, warped]).to(self.phi.signal_dtype)))
                 found["signal"] = finer.norm(warped - plain)
             values.append(float(found[w.output][0]) / float(self.rule.unit(w.f).max()))
         return values
+
+
+def feature_distances(features: Features) -> dict[str, Tensor]:
+    """Distances ``(n,)`` between the second and the first half of a batch, by output."""
+    n = features.pruned.shape[0] // 2
+    parts = [layer.grid.energy(layer.values[n:] - layer.values[:n]).sum(-1) for layer in features]
+    total = safe_sqrt(torch.stack(parts, -1).sum(-1))
+    return {CHAIN: total, "all layers": total, **{f"layer {k}": safe_sqrt(part) for k, part in enumerate(parts)}}
 
 
 def _refined_grid(grid: Grid, q: int) -> Grid:

@@ -10,9 +10,13 @@ from scatter_theory.theory import THEOREMS
 
 KEYS = {
     "frame", "admissibility", "lipschitz", "energy", "remainder", "getter", "decay_rate", "covariance", "translation",
-    "translation_posteriori", "full_covariance", "nonlinearity", "pooling",
+    "translation_posteriori", "full_covariance", "nonlinearity", "pooling", "deformation_band_limited",
+    "deformation_gradient", "deformation_sobolev", "deformation_lipschitz", "deformation_cartoon",
 }  # fmt: skip
-VERIFIERS = {"frame", "admissibility", "lipschitz", "energy", "covariance", "translation", "nonlinearity", "pooling"}
+VERIFIERS = {
+    "frame", "admissibility", "lipschitz", "energy", "covariance", "translation", "deformation", "nonlinearity",
+    "pooling",
+}  # fmt: skip
 
 
 def test_keys():
