@@ -64,7 +64,7 @@ class Cartoon(SignalClass):
     def draw(self, grid: Grid, n: int = 1, *, generator: Seed = None) -> CartoonSignal:
         """Members with random smooth parts that reach the bounds, and random regions."""
         n, rng = count("Cartoon.draw", n), seeded(generator)[0]
-        ball, kinds = self._ball(grid), self._kinds(grid)
+        kinds, ball = self._kinds(grid), _ball(grid.extent)
         length = torch.linalg.vector_norm(ball.frequencies(), dim=0) * max(grid.extent)
         noise = torch.randn((2 * n, *ball.box), generator=rng, dtype=torch.complex128) / length.clamp_min(0.7) ** 2
         parts = BandLimitedSignal(ball.unpack(ball.pack(noise)))
@@ -75,30 +75,13 @@ class Cartoon(SignalClass):
 
     def structured(self, grid: Grid, n: int, *, generator: Seed = None) -> CartoonSignal:
         """Constant steps of height K, of several sizes; with straight ends exactly on grid points and just before."""
-        n, ball = count("Cartoon.structured", n), self._ball(grid)
-        regions = tuple(itertools.islice(self._structured_regions(grid), n))
+        n, kinds, ball = count("Cartoon.structured", n), self._kinds(grid), _ball(grid.extent)
+        regions = tuple(itertools.islice(_structured_regions(grid, kinds), n))
         middle = tuple(ball.degrees)
         second = torch.zeros((len(regions), *ball.box), dtype=torch.complex128)
         second[(slice(None), *middle)] = self.constant
         step = ball.pack(second)
         return self._member(torch.zeros_like(step), step, ball, regions)
-
-    def _structured_regions(self, grid: Grid) -> Iterable[Region]:
-        kinds = self._kinds(grid)
-        if grid.ndim == 1:
-            yield from _aligned_intervals(grid)
-            return
-        short = min(grid.extent)
-        centre = tuple(0.5 * L for L in grid.extent)
-        for share in (0.45, 0.3, 0.2, 0.1, 0.05):
-            if "disc" in kinds:
-                yield Disc(centre, share * short, grid.extent)
-            if "polygon" in kinds:
-                yield from _aligned_rectangles(grid, share)
-            if "ellipse" in kinds:
-                yield Ellipse(centre, (share * short, 0.3 * share * short), 0.4, grid.extent)
-            if "star" in kinds:
-                yield Star(centre, 0.7 * share * short, (0.0,) * 4 + (0.28 * share * short,), (), grid.extent)
 
     def hypothesis(self, f: Tensor, grid: Grid) -> Hypothesis:
         """Whether steps between neighbouring samples are small enough, and in 1-D few enough, for the class.
@@ -145,7 +128,7 @@ class Cartoon(SignalClass):
                 "Regions are no parameters: pass the CartoonSignal whose regions are kept, like=signal."
             )
         first, second = parameters.chunk(2, 1)
-        return self._member(first, second, self._ball(grid), regions)
+        return self._member(first, second, _ball(grid.extent), regions)
 
     def _member(self, first: Tensor, second: Tensor, ball: Ball, regions: Sequence[Region]) -> CartoonSignal:
         f1, f2 = (BandLimitedSignal(ball.unpack(p)) for p in (first, second))
@@ -163,9 +146,6 @@ class Cartoon(SignalClass):
             )
         return kinds
 
-    def _ball(self, grid: Grid) -> Ball:
-        return _ball(grid.extent)
-
 
 def _ball(extent: tuple[float, ...]) -> Ball:
     return Ball(tuple(extent), DEGREE[len(extent)] / min(extent))
@@ -174,6 +154,24 @@ def _ball(extent: tuple[float, ...]) -> Ball:
 def _shrunk(f: BandLimitedSignal, excess: Tensor) -> BandLimitedSignal:
     """Every signal divided by its excess, where that is above 1."""
     return BandLimitedSignal(f.polynomial.scaled(1 / excess.clamp_min(1.0)))
+
+
+def _structured_regions(grid: Grid, kinds: Sequence[str]) -> Iterable[Region]:
+    """Regions of several sizes and shapes, the largest first."""
+    if grid.ndim == 1:
+        yield from _aligned_intervals(grid)
+        return
+    short = min(grid.extent)
+    centre = tuple(0.5 * L for L in grid.extent)
+    for share in (0.45, 0.3, 0.2, 0.1, 0.05):
+        if "disc" in kinds:
+            yield Disc(centre, share * short, grid.extent)
+        if "polygon" in kinds:
+            yield from _aligned_rectangles(grid, share)
+        if "ellipse" in kinds:
+            yield Ellipse(centre, (share * short, 0.3 * share * short), 0.4, grid.extent)
+        if "star" in kinds:
+            yield Star(centre, 0.7 * share * short, (0.0,) * 4 + (0.28 * share * short,), (), grid.extent)
 
 
 def _aligned_intervals(grid: Grid) -> Iterable[Interval]:

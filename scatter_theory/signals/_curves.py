@@ -16,7 +16,7 @@ from scatter_theory.constants import Constant
 from scatter_theory.signals._regions import ROUNDING, PlaneRegion, check_fit, tuple_of
 
 #: Points on a curve from which distances are measured, and points of the quadrature of its length.
-BOUNDARY_POINTS, QUADRATURE_POINTS = 1 << 13, 1 << 15
+BOUNDARY_POINTS, QUADRATURE_POINTS = 1 << 13, 1 << 17
 
 
 class _SmoothCurve(PlaneRegion):
@@ -42,10 +42,19 @@ class _SmoothCurve(PlaneRegion):
 
     def distance(self, points: Tensor) -> Tensor:
         """Distance to the nearest of many points of the boundary, less half a step between them, ``(*shape)``."""
+        return self._search(points, math.inf).sub_(self.distance_error).clamp_min_(0.0)
+
+    def near(self, points: Tensor, t: float) -> Tensor:
+        """A superset of the points within t of the boundary; the search does not look further."""
+        reach = t + self.distance_error + ROUNDING * (t + max(self.extent))
+        return self._search(points, reach) <= reach
+
+    def _search(self, points: Tensor, reach: float) -> Tensor:
+        """Distance to the nearest of the points of the boundary; infinite where it is larger than `reach`."""
         x = self.from_centre(points).detach().cpu().numpy().reshape(2, -1).astype(float)
         L = np.array(self.extent)
-        found = _tree(self).query(np.mod(x.T, L) % L)[0] - self.distance_error
-        return torch.from_numpy(np.maximum(found, 0.0)).reshape(points.shape[1:]).to(points.device)
+        found = _tree(self).query(np.mod(x.T, L) % L, distance_upper_bound=reach * (1 + ROUNDING))[0]
+        return torch.from_numpy(found).reshape(points.shape[1:]).to(points.device)
 
 
 @lru_cache(maxsize=64)

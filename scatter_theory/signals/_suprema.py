@@ -20,8 +20,9 @@ def upper_supremum(p: Polynomial, *, vector: bool = False) -> Tensor:
     r"""Upper value of the supremum of the modulus, ``(*batch,)``.
 
     The largest of samples divided by :math:`\prod_i\cos(\pi M_i/m_i)`, with :math:`m_i` samples for degree
-    :math:`M_i` (see `scatter_theory.trigonometric.supremum`, which refines this, one polynomial at a time). Gradients
-    flow to the coefficients.
+    :math:`M_i` (see `scatter_theory.trigonometric.supremum`, which refines this, one polynomial at a time). For real
+    values this is applied to :math:`p - c`, c the middle of the range of the samples, and :math:`|c|` added: never
+    larger, and exact for constants. Gradients flow to the coefficients.
 
     Parameters
     ----------
@@ -33,10 +34,12 @@ def upper_supremum(p: Polynomial, *, vector: bool = False) -> Tensor:
     shape = tuple(max(1, factor * M) for M in p.degrees)
     grid = Grid(shape, tuple(L / m for L, m in zip(p.extent, shape, strict=True)))
     values = p.on(grid)
+    shrink = math.prod(math.cos(math.pi / factor) for M in p.degrees if M)
     if vector:
-        axis = -p.ndim - 1
-        values = (values.abs() ** 2).sum(axis)
-        peak = safe_sqrt(values.flatten(-p.ndim).amax(-1))
+        peak = safe_sqrt((values.abs() ** 2).sum(-p.ndim - 1).flatten(-p.ndim).amax(-1)) / shrink
+    elif p.real:
+        low, high = values.flatten(-p.ndim).amin(-1), values.flatten(-p.ndim).amax(-1)
+        peak = 0.5 * (low + high).abs() + 0.5 * (high - low) / shrink
     else:
-        peak = values.abs().flatten(-p.ndim).amax(-1)
-    return peak * ((1 + ROUNDING) / math.prod(math.cos(math.pi / factor) for M in p.degrees if M))
+        peak = values.abs().flatten(-p.ndim).amax(-1) / shrink
+    return peak * (1 + ROUNDING)
