@@ -228,7 +228,8 @@ class Sinusoids(Family):
         """The plane waves; see `Family.member`."""
         p, d = self._checked(parameters, grid), grid.ndim
         modes = torch.tensor(half_space(self.degree, d), dtype=torch.int64, device=p.device)
-        return plane_wave(modes[p[:, 2 * d :].detach().abs().argmax(1)], p[:, :d], p[:, d : 2 * d], grid.extent)
+        k = modes.index_select(0, p[:, 2 * d :].detach().abs().argmax(1))
+        return plane_wave(k, p[:, :d], p[:, d : 2 * d], grid.extent, (self.degree,) * d)
 
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Lowest and highest frequencies along the axes, amplitudes along axes and diagonals, sines and cosines."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from scatter_theory.deform._affine import AffineField
 from scatter_theory.deform._families import Family, directions
 from scatter_theory.deform._sampled import SampledField
-from scatter_theory.deform._sine import SineField, disc
+from scatter_theory.deform._sine import SineField, disc, spread
 from scatter_theory.grid import Grid
 from scatter_theory.seeds import Seed, seeded
 
@@ -35,31 +35,25 @@ class MaxEntropy(Family):
 
     def parameters(self, grid: Grid) -> int:
         """Number P of parameters."""
-        return grid.ndim * int(disc(self.cutoff, grid.ndim).isfinite().sum())
+        return grid.ndim * len(disc(self.cutoff, grid.ndim))
 
     def draw(self, grid: Grid, n: int, *, generator: Seed = None) -> Tensor:
         """Gaussian amplitudes with deviation 1 / |i|: temperature 1."""
-        square = disc(self.cutoff, grid.ndim)
-        fall = square[square.isfinite()] ** -0.5
-        return super().draw(grid, n, generator=generator) * fall.repeat(grid.ndim)
+        squares = torch.tensor(list(disc(self.cutoff, grid.ndim).values()), dtype=torch.float64)
+        return super().draw(grid, n, generator=generator) * squares.rsqrt().repeat(grid.ndim)
 
     def member(self, parameters: Tensor, grid: Grid) -> SineField:
         """The sine series; see `Family.member`."""
         p, d = self._checked(parameters, grid), grid.ndim
-        square = disc(self.cutoff, d)
-        places = square.isfinite().flatten().nonzero()[:, 0].to(p.device)
         L = torch.tensor(grid.extent, dtype=torch.float64, device=p.device)
-        rows = p.reshape(len(p), d, -1) * L[:, None]
-        flat = rows.new_zeros((len(p), d, square.numel())).index_copy(2, places, rows)
-        return SineField(flat.reshape(len(p), d, *square.shape), grid.extent)
+        return SineField(spread(p.reshape(len(p), d, -1) * L[:, None], self.cutoff, d), grid.extent)
 
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Single modes, the lowest first, in the directions of axes and diagonals."""
-        square = disc(self.cutoff, grid.ndim)
-        kept = square[square.isfinite()]
+        squares = torch.tensor(list(disc(self.cutoff, grid.ndim).values()))
         rows = [
-            (v[:, None] * torch.nn.functional.one_hot(i, len(kept))).flatten()
-            for i in kept.argsort(stable=True)[:n]
+            (v[:, None] * torch.nn.functional.one_hot(i, len(squares))).flatten()
+            for i in squares.argsort(stable=True)[:n]
             for v in directions(grid.ndim)
         ]
         return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
@@ -165,6 +159,12 @@ class _Discs(Family):
         return AffineField(A, where, self.inner * shortest, self.outer * shortest, grid.extent)
 
 
+def _unit(k: int, l: int, like: Tensor, d: int) -> Tensor:
+    """The matrix with a single 1."""
+    rows = [[float((i, j) == (k, l)) for j in range(d)] for i in range(d)]
+    return torch.tensor(rows, dtype=torch.float64, device=like.device)
+
+
 @dataclass(frozen=True)
 class Rotations(_Discs):
     """Rotations of a disc (d = 2) or a ball (d = 3) by at most `max_angle`.
@@ -201,9 +201,7 @@ class Rotations(_Discs):
         w = self.max_angle * t * torch.sinc(torch.linalg.vector_norm(t, dim=1, keepdim=True) / math.pi)
         skew = t.new_zeros((len(t), d, d))
         for i, (k, l) in enumerate([(1, 0)] if d == 2 else [(2, 1), (0, 2), (1, 0)]):
-            unit = torch.zeros((d, d), dtype=torch.float64, device=t.device)
-            unit[k, l], unit[l, k] = 1.0, -1.0
-            skew = skew + w[:, i, None, None] * unit
+            skew = skew + w[:, i, None, None] * (_unit(k, l, t, d) - _unit(l, k, t, d))
         # Rodrigues: I + (sin a / a) W + (1 - cos a) / a^2 W^2; torch.linalg.matrix_exp loses digits at small angles.
         a = torch.linalg.vector_norm(w, dim=1)[:, None, None] / math.pi
         square = 0.5 * torch.sinc(a / 2) ** 2 * (skew @ skew)
@@ -275,7 +273,5 @@ class Shears(_Discs):
         matrix = torch.eye(d, dtype=torch.float64, device=t.device).expand(len(t), d, d)
         places = [(k, l) for k in range(d) for l in range(d) if k != l]
         for i, (k, l) in enumerate(places):
-            unit = torch.zeros((d, d), dtype=torch.float64, device=t.device)
-            unit[k, l] = 1.0
-            matrix = matrix + entries[:, i, None, None] * unit
+            matrix = matrix + entries[:, i, None, None] * _unit(k, l, t, d)
         return matrix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -69,13 +70,14 @@ class SampledField(Field):
         Raises
         ------
         ValueError
-            If a point is not a sample of the grid.
+            If a point is not a sample of the grid (looked at on the CPU only; elsewhere its value is NaN).
         """
         d, lead = self.ndim, len(self.batch) if each else 0
         spacing = torch.tensor(self.grid.spacing, dtype=torch.float64, device=points.device)
         index = points.detach().to(torch.float64).movedim(lead, -1) / spacing
         places = index.round()
-        if bool(((index - places).abs() > _ON_GRID).any()):
+        between = ((index - places).abs() > _ON_GRID).any(-1)
+        if points.device.type == "cpu" and bool(between.any()):
             raise ValueError(
                 "`SampledField.at(points=...)`: this displacement is known at the samples of its grid only. Use a "
                 "field that is given everywhere, such as TrigonometricField."
@@ -84,11 +86,9 @@ class SampledField(Field):
         for axis, n in enumerate(self.grid.shape):
             flat = flat * n + places[..., axis].to(torch.int64) % n
         shape = flat.shape[lead:]
-        flat = flat.reshape(*flat.shape[:lead], *(1,) * (len(self.batch) + 1 - lead), -1)
-        table = self.values.flatten(-d)
-        if lead:
-            flat = flat.reshape(*self.batch, 1, -1)
-        return table.gather(-1, flat.expand(*self.batch, d, flat.shape[-1])).reshape(*self.batch, d, *shape)
+        flat, between = (v.reshape(*(self.batch if lead else ()), 1, -1) for v in (flat, between))
+        picked = self.values.flatten(-d).gather(-1, flat.expand(*self.batch, d, flat.shape[-1]))
+        return picked.masked_fill(between, math.nan).reshape(*self.batch, d, *shape)
 
     def jacobian(self, points: Tensor, *, each: bool = False) -> Tensor:
         """Infinities ``(*batch, d, d, *shape)``: nothing is known between the samples."""

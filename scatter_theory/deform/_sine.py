@@ -100,17 +100,30 @@ class SineField(Field):
         return SineField(self.amplitudes * factor, self.extent)
 
 
-def disc(cutoff: float, ndim: int) -> Tensor:
-    """Squared lengths of the indices i >= 1 of a box, infinite outside the ball of radius `cutoff`; ``(n,) * d``."""
+def disc(cutoff: float, ndim: int) -> dict[tuple[int, ...], int]:
+    """The indices ``i_l >= 1`` of length at most `cutoff`, in ascending order, with their squared lengths."""
     if not (math.isfinite(cutoff) and cutoff**2 >= ndim):
         raise ValueError(
             f"`max_entropy(cutoff=...)`: got {cutoff}, expected at least {math.sqrt(ndim):.4g}, so that one mode is "
             f"left in {ndim} dimensions."
         )
-    n = math.isqrt(math.floor(cutoff**2 - (ndim - 1)))
-    square = torch.arange(1, n + 1, dtype=torch.float64) ** 2
-    total = sum(torch.meshgrid(*([square] * ndim), indexing="ij"))
-    return torch.where(total <= cutoff**2, total, torch.full_like(total, torch.inf))
+    box = product(range(1, longest(cutoff, ndim) + 1), repeat=ndim)
+    squares = {i: sum(n * n for n in i) for i in box}
+    return {i: square for i, square in squares.items() if square <= cutoff**2}
+
+
+def longest(cutoff: float, ndim: int) -> int:
+    """The largest entry of an index of length at most `cutoff`."""
+    return math.isqrt(math.floor(cutoff**2 - (ndim - 1)))
+
+
+def spread(values: Tensor, cutoff: float, ndim: int) -> Tensor:
+    """Values ``(..., len(disc))`` in their places in the box ``(..., n, ..., n)``, and zeros in the others."""
+    n = longest(cutoff, ndim)
+    flat = [sum((k - 1) * n ** (ndim - 1 - axis) for axis, k in enumerate(i)) for i in disc(cutoff, ndim)]
+    places = torch.tensor(flat, dtype=torch.int64, device=values.device)
+    box = values.new_zeros((*values.shape[:-1], n**ndim)).index_copy(-1, places, values)
+    return box.reshape(*values.shape[:-1], *(n,) * ndim)
 
 
 def max_entropy(
@@ -137,11 +150,10 @@ def max_entropy(
     if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"`max_entropy(temperature=...)`: got {temperature}, expected a finite number >= 0.")
     d = len(extent)
-    deviation = math.sqrt(temperature) / disc(cutoff, d).sqrt()
+    squares = torch.tensor(list(disc(cutoff, d).values()), dtype=torch.float64)
     source, _ = seeded(generator)
-    C = torch.randn((*batch, d, *deviation.shape), generator=source, dtype=torch.float64) * deviation
-    L = torch.tensor(extent, dtype=torch.float64).reshape(d, *(1,) * d)
-    return SineField(C * L, extent)
+    C = torch.randn((*batch, d, len(squares)), generator=source, dtype=torch.float64) * (temperature / squares).sqrt()
+    return SineField(spread(C * torch.tensor(extent, dtype=torch.float64)[:, None], cutoff, d), extent)
 
 
 def max_entropy_temperature(cutoff: float, rms: float, ndim: int = 2) -> float:
@@ -150,7 +162,7 @@ def max_entropy_temperature(cutoff: float, rms: float, ndim: int = 2) -> float:
     Every product of sines has mean square :math:`2^{-d}`, so that
     :math:`\mathrm{rms}^2 = d\,2^{-d}\,T \sum_{|i| \le c} |i|^{-2}` for equal periods.
     """
-    return rms**2 * 2**ndim / (ndim * float((1 / disc(cutoff, ndim)).sum()))
+    return rms**2 * 2**ndim / (ndim * math.fsum(1 / square for square in disc(cutoff, ndim).values()))
 
 
 def corners(d: int) -> list[tuple[int, ...]]:

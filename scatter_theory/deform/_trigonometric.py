@@ -174,17 +174,20 @@ def sinusoid(
     return plane_wave(k.to(torch.int64), a * phi.cos(), a * phi.sin(), extent)
 
 
-def plane_wave(k: Tensor, sine: Tensor, cosine: Tensor, extent: Sequence[float]) -> TrigonometricField:
+def plane_wave(
+    k: Tensor, sine: Tensor, cosine: Tensor, extent: Sequence[float], degrees: Sequence[int] | None = None
+) -> TrigonometricField:
     r"""Fields :math:`a \sin\theta + b \cos\theta`, :math:`\theta = 2\pi k\cdot x/L`, with their norms in closed form.
 
     k ``(*batch, d)`` of whole numbers, a = `sine` and b = `cosine` ``(*batch, d)``. The curve is an ellipse: its
     longest half axis is the largest singular value of the matrix (a, b), and component i has amplitude
-    :math:`(a_i^2 + b_i^2)^{1/2}`.
+    :math:`(a_i^2 + b_i^2)^{1/2}`. With `degrees` for the stored box, nothing is read on the host.
     """
     d = k.shape[-1]
     batch = torch.broadcast_shapes(k.shape[:-1], sine.shape[:-1], cosine.shape[:-1])
     k, sine, cosine = (v.expand(*batch, d) for v in (k, sine, cosine))
-    degrees = [int(n) for n in k.abs().reshape(-1, d).amax(0)] if k.numel() else [0] * d
+    if degrees is None:
+        degrees = [int(n) for n in k.abs().reshape(-1, d).amax(0)] if k.numel() else [0] * d
     half = 0.5 * torch.complex(cosine, -sine).reshape(*batch, d, *(1,) * d)
     coefficients = half * _mode(k, degrees).unsqueeze(-d - 1) + half.conj() * _mode(-k, degrees).unsqueeze(-d - 1)
     norms = _wave_norms(k, sine.detach(), cosine.detach(), extent)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from fake_cuda import CUDA, on_fake_cuda
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 
@@ -57,6 +58,21 @@ def test_gradients(family):
     points = grid.points() if isinstance(family, SampledFields) else grid.points() + 0.07
     weights = torch.linspace(0.5, 1.5, 2 * 2 * 20, dtype=torch.float64).reshape(2, 2, 5, 4)
     assert torch.autograd.gradcheck(lambda p: (family.member(p, grid).at(points) * weights).sum(), p)
+
+
+@pytest.mark.parametrize(("family", "d"), PAIRS, ids=str)
+def test_members_need_nothing_from_the_host(family, d):
+    """Values and Jacobians on a pretended GPU, where reading a number on the host raises."""
+    grid = grid_of(d)
+    P = family.parameters(grid)
+    with on_fake_cuda(torch.nn.Module()):
+        p = torch.empty((3, P), dtype=torch.float64, device=CUDA)
+        field = family.member(p, grid)
+        x = grid.points(device=CUDA)
+        assert field.at(x).device == CUDA and field.at(x).shape == (3, d, *grid.shape)
+        assert field.jacobian(x).shape == (3, d, d, *grid.shape)
+        own = x.expand(3, *x.shape)
+        assert field.scaled(torch.ones(3, dtype=torch.float64, device=CUDA)).at(own, each=True).device == CUDA
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
@@ -167,7 +183,7 @@ def test_structured_members_reach_the_ends_of_bounded_families():
 def test_structured_members_of_bandlimited_fields():
     """Translations along axes and diagonals come first, then plane waves; then blocks with opposite signs."""
     grid = Grid.square(6, length=2.0)
-    family = BandLimitedFields(3)
+    family = BandLimitedFields(2)
     p = family.structured(grid, 1000)
     field = family.member(p, grid)
     norms = field.norms()

