@@ -5,10 +5,11 @@ from scatter_theory.signals._base import Certificate, Signal
 from scatter_theory.signals._cartoon import CartoonSignal
 from scatter_theory.signals._cartoon_class import Cartoon
 from scatter_theory.signals._classes import SignalClass
+from scatter_theory.signals._cones import McShane
 from scatter_theory.signals._curves import Ellipse, Polygon, Star
 from scatter_theory.signals._leaves import DeadLeavesSignal
 from scatter_theory.signals._leaves_class import DeadLeaves
-from scatter_theory.signals._lipschitz import McShane, PiecewiseLinear, PiecewiseLipschitzSignal
+from scatter_theory.signals._lipschitz import PiecewiseLinear, PiecewiseLipschitzSignal
 from scatter_theory.signals._lipschitz_class import Lipschitz
 from scatter_theory.signals._regions import Disc, Interval, Region
 from scatter_theory.signals._spectral import BandLimited, Sobolev

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from scatter_theory.signals._bandlimited import BandLimitedSignal, gradient
 from scatter_theory.signals._base import Certificate, Index, Signal, flat_points, largest
-from scatter_theory.signals._lipschitz import McShane, PiecewiseLinear, PiecewiseLipschitzSignal, per_signal
+from scatter_theory.signals._cones import McShane
+from scatter_theory.signals._lipschitz import PiecewiseLinear, PiecewiseLipschitzSignal, per_signal
 from scatter_theory.signals._regions import Region
 from scatter_theory.signals._suprema import upper_supremum
 

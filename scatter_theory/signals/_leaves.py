@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory.signals._base import Certificate, Index, flat_points, largest, minimum_image
-from scatter_theory.signals._lipschitz import CHUNK, PiecewiseLipschitzSignal, per_signal
+from scatter_theory.signals._cones import CHUNK
+from scatter_theory.signals._lipschitz import PiecewiseLipschitzSignal, per_signal
 from scatter_theory.signals._regions import ROUNDING, annulus
 
 

@@ -14,7 +14,8 @@ from scatter_theory.results import Hypothesis
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.signals._base import Signal, periods
 from scatter_theory.signals._classes import SignalClass, count, positive, samples, uniform, worst
-from scatter_theory.signals._lipschitz import McShane, PiecewiseLinear, PiecewiseLipschitzSignal
+from scatter_theory.signals._cones import McShane
+from scatter_theory.signals._lipschitz import PiecewiseLinear, PiecewiseLipschitzSignal
 
 #: Most teeth of a triangle wave, and anchors of every member in more than one dimension.
 MOST_TEETH, ANCHORS = 64, 32
