@@ -137,7 +137,7 @@ def search(
     pairs: bool,
     chunk: int,
     climb: Climb | None,
-    rate: float,
+    rate: float = RATE,
     progress: Progress,
 ) -> _Record:
     """The part of `maximise` that runs on the device, before anything is read."""

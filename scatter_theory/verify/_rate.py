@@ -118,9 +118,8 @@ def deformation_rate(
 
     Notes
     -----
-    The slope is that of a least-squares line through the logarithms. The half-width of its interval is that of Student's
-    95 % interval plus the difference of the slopes of the lower and the upper half (curvature), and at least
-    `RESOLUTION`.
+    The slope is that of a least-squares line through the logarithms. The half-width of its interval is Student's, for
+    95 %, plus the difference of the slopes of the lower and the upper half (curvature), and at least `RESOLUTION`.
     """
     if sup_tau is None:
         sup_tau = np.geomspace(max(phi.grid.extent) / 20 / RANGE, max(phi.grid.extent) / 20, COUNT).tolist()

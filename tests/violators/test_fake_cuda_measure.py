@@ -11,10 +11,12 @@ from scatter_theory.search import Effort
 from scatter_theory.search._maximise import search
 from scatter_theory.verify._alias import shifted, without_nyquist
 from scatter_theory.verify._covariance import defects
+from scatter_theory.verify._deformation_search import Problem
 from scatter_theory.verify._energy_forms import FORMS
 from scatter_theory.verify._frame import quotient_ratios
 from scatter_theory.verify._lipschitz import pair_ratios
 from scatter_theory.verify._pointwise import map_ratios, point_ratios
+from scatter_theory.verify._signal_classes import rule_for
 from scatter_theory.verify._translation import FORMS as BOUNDS
 from scatter_theory.verify._translation import Bounder, Shift
 
@@ -121,6 +123,34 @@ def test_an_ascent_reads_nothing(name):
         assert len(record.curve) == 4
         with pytest.raises((RuntimeError, NotImplementedError)):
             record.read()
+
+
+def problem(phi, signals, **options):
+    """The search over signals and displacements, prepared on the CPU."""
+    defaults = {"family": None, "sup_tau": [0.1, 1.0], "sup_jacobian": 0.25, "sup_omega": 0.0, "search": "all"}
+    rule = rule_for(signals, "theorem", phi.grid)
+    common = {"warp": st.deform.Exact(), "effort": Effort(2, 4, 0, 0), "generator": torch.Generator().manual_seed(0)}
+    return Problem(phi, signals, rule, **{**defaults, **options, **common})
+
+
+@pytest.mark.parametrize(
+    ("name", "signals", "options"),
+    [
+        ("line", st.signals.BandLimited(0.3), {}),
+        ("image", st.signals.BandLimited(0.2), {"search": "field"}),
+        ("image", st.signals.Sobolev(0.5), {"search": "signal", "family": st.deform.Translations()}),
+        ("complex", st.signals.BandLimited(0.3, complex_valued=True), {"sup_omega": 0.1}),
+    ],
+)
+def test_deformations_are_searched_on_the_device(name, signals, options):
+    phi = NETWORKS[name]
+    search_of = problem(phi, signals, **options)
+    width = next(iter(search_of.candidates().values())).shape[1]
+    with on_fake_cuda(phi):
+        z = torch.empty(3, width, dtype=torch.float64, device=CUDA)
+        assert search_of.ratios(z).shape == (3, len(search_of.cells))
+        climbed = search_of.climb(z, torch.tensor([0, 3, 5], device=CUDA))
+        assert climbed.device == CUDA and climbed.shape == (3,)
 
 
 def test_modules_and_banks_measure_on_the_device():
