@@ -10,8 +10,10 @@ from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, Verdict
 from scatter_theory.search import Effort
 from scatter_theory.seeds import Seed, seeded
+from scatter_theory.signals import BandLimited, SignalClass
 from scatter_theory.verify._common import Progress
 from scatter_theory.verify._covariance import covariance
+from scatter_theory.verify._deformation import deformation
 from scatter_theory.verify._energy import energy
 from scatter_theory.verify._frame import admissibility, declared_bounds, frame
 from scatter_theory.verify._lipschitz import lipschitz
@@ -35,6 +37,7 @@ CLAIMS: dict[str, str] = {
     "multiplier": "translation, per-shift multiplier",
     "posteriori": "translation, a posteriori",
     "full_covariance": "full translation covariance",
+    "deformation": "deformation sensitivity",
 }
 
 
@@ -53,8 +56,9 @@ def suite(
     Parameters
     ----------
     phi : FeatureExtractor
-    signals : (*batch, *shape) tensor or array, optional
-        The user's signals.
+    signals : (*batch, *shape) tensor or array, or SignalClass, optional
+        The user's signals. Of a class, the deformation check searches all members and the other checks see four draws.
+        Without signals the deformation check takes the class of half the Nyquist frequency.
     claims : sequence of str, optional
         Keys of `CLAIMS`; default: all.
     effort, generator, progress
@@ -77,13 +81,29 @@ def suite(
     if unknown:
         raise ValueError(f"`suite(claims=...)`: unknown {unknown}; known: {list(CLAIMS)}.")
     wanted = [c for c in CLAIMS if claims is None or c in claims]
-    jobs = [job for claim in wanted for job in _jobs(phi, signals, claim, effort, seed)]
+    source, signals = _sources(phi, signals, seed)
+    jobs = [
+        job
+        for claim in wanted
+        for job in _jobs(phi, source if claim == "deformation" else signals, claim, effort, seed)
+    ]
     checks: dict[str, BoundCheck] = {}
     for k, (name, run) in enumerate(jobs):
         checks[name] = run()
         if progress is not None:
             progress(k + 1, len(jobs), name)
     return Verdict(checks, title)
+
+
+def _sources(phi: FeatureExtractor, signals: Any, seed: int) -> tuple[Any, Any]:
+    """What the deformation check looks at (None where the grid carries no band), and what the others do."""
+    if isinstance(signals, SignalClass):
+        return signals, signals.on(phi.grid, 4, generator=seed)
+    if signals is not None:
+        return signals, signals
+    radius = 0.5 * min(phi.grid.nyquist)
+    fits = radius * max(phi.grid.extent) >= 1
+    return BandLimited(radius, complex_valued=phi.complex_input) if fits else None, None
 
 
 def _jobs(
@@ -109,6 +129,8 @@ def _jobs(
     if claim == "admissibility":
         return [("admissibility", partial(admissibility, phi))]
     common = {"effort": effort, "generator": seed}
+    if claim == "deformation":
+        return [] if signals is None else [(claim, partial(deformation, phi, signals, **common))]
     if claim in ("lipschitz", "covariance"):
         return [(claim, partial({"lipschitz": lipschitz, "covariance": covariance}[claim], phi, signals, **common))]
     if claim in ("energy", "balance", "remainder", "getter", "rate"):

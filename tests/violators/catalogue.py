@@ -20,6 +20,8 @@ from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.grid import Grid
 from scatter_theory.network import FeatureExtractor, _storable
 from scatter_theory.verify import Effort
+from scatter_theory.verify._deformation_search import Problem
+from scatter_theory.verify._signal_classes import BandRule
 from scatter_theory.verify._translation import Bounder
 
 N = 32
@@ -31,8 +33,9 @@ EFFORTS = {
     "ascent": Effort(8, 0, 40, 2),
 }
 #: Ratios that structured signals must reach in each output; less means that the bound is too large. Layer 0 attains the
-#: translation bound and all layers together the Lipschitz bound; after a modulus about 0.7 is possible.
-FLOORS = {"lipschitz": (0.999,), "translation": (0.99, 0.6)}
+#: translation bound and all layers together the Lipschitz bound; after a modulus about 0.7 is possible. A tone at the
+#: band edge attains the deformation bound of signals for small displacements.
+FLOORS = {"lipschitz": (0.999,), "translation": (0.99, 0.6), "deformation": (0.99,)}
 
 Check = Callable[[Effort], st.BoundCheck]
 
@@ -54,10 +57,12 @@ class Mutant:
     floor: bool = False
 
 
-def network(*, J: int = 2, sided: str = "auto", complex_input: bool = False) -> FeatureExtractor:
+def network(
+    *, J: int = 2, sided: str = "auto", complex_input: bool = False, rate: float = 1.0
+) -> FeatureExtractor:
     """The healthy network: two layers of tight wavelets, modulus, sub-sampling by 2."""
     layer = st.Layer(st.frames.Wavelets(J=J, sided=sided), st.Modulus(), st.Subsample(2))
-    return FeatureExtractor([layer, layer], Grid.line(N), complex_input=complex_input)
+    return FeatureExtractor([layer, layer], Grid.line(N, sample_rate=rate), complex_input=complex_input)
 
 
 @lru_cache(maxsize=1)
@@ -80,8 +85,8 @@ def set_output(phi: FeatureExtractor, n: int, change: Callable[[torch.Tensor], t
     return phi
 
 
-def scaled(factor: float) -> FeatureExtractor:
-    phi = network()
+def scaled(factor: float, rate: float = 1.0) -> FeatureExtractor:
+    phi = network(rate=rate)
     for n in range(phi.depth + 1):
         set_output(phi, n, lambda s: factor * s)
         if n < phi.depth:
@@ -215,6 +220,62 @@ def _translation(*patches):
             yield lambda effort: st.verify.translation(phi, given_to(effort), shifts=[1], effort=effort, generator=0)
 
     return context
+
+
+#: Samples per unit of the deformation networks: pixels are not units.
+RATE = 4.0
+
+
+def _deformation(*patches, make=lambda: network(rate=RATE), radius=RATE / 4):
+    """Band limit of half the Nyquist frequency, displacements by a hundredth of a sample."""
+
+    @contextlib.contextmanager
+    def context() -> Iterator[Check]:
+        with contextlib.ExitStack() as stack:
+            phi = make()
+            for patch in patches:
+                stack.enter_context(patch())
+            band = st.signals.BandLimited(radius)
+            yield lambda effort: st.verify.deformation(phi, band, sup_tau=[0.01 / RATE], effort=effort, generator=0)
+
+    return context
+
+
+def _interpolated(kind: str):
+    """Local interpolation in place of the exact sum, in the search and in the evaluation of what it finds."""
+    warp = st.deform.Interpolated(kind)
+
+    def in_search(self, f, values, points, tau):
+        return warp.moved(values, self.phi.grid, tau)
+
+    def in_reading(self, f, grid, deformation):
+        return warp(f, grid, deformation), 0.0
+
+    return (
+        lambda: mock.patch.object(Problem, "_warped", in_search),
+        lambda: mock.patch.object(Problem, "_evaluated_twice", in_reading),
+    )
+
+
+def _displacement_times(factor: float):
+    """The displacement that is applied is not the one whose size is certified."""
+
+    def in_search(self, f, values, points, tau):
+        return f.at(points - factor * tau, each=True)
+
+    def in_reading(self, f, grid, deformation):
+        return st.deform.apply(f, grid, deformation.tau.scaled(factor)), 0.0
+
+    return (
+        lambda: mock.patch.object(Problem, "_warped", in_search),
+        lambda: mock.patch.object(Problem, "_evaluated_twice", in_reading),
+    )
+
+
+def _slope_times(factor: float):
+    """R or 2 pi R in the bound is wrong by a factor."""
+    honest = BandRule.slope
+    return lambda: mock.patch.object(BandRule, "slope", lambda self, f: factor * honest(self, f))
 
 
 def _nonlinearity(rho):
@@ -411,6 +472,57 @@ MUTANTS = (
         _balance(network, lambda: mock.patch.object(Grid, "norm", single_norm)),
         ("given", "random", "structured"),
     ),
+    Mutant(
+        "linear interpolation",
+        "deformation",
+        "interpolated warp inside the verifier",
+        _deformation(*_interpolated("bilinear")),
+        ("structured",),
+        floor=True,
+    ),
+    Mutant(
+        "cubic convolution",
+        "deformation",
+        "interpolated warp inside the verifier",
+        _deformation(*_interpolated("bicubic"), radius=RATE / 16),
+        ("structured", "ascent"),
+    ),
+    Mutant(
+        "displacement in samples",
+        "deformation",
+        "tau in samples, its size in units",
+        _deformation(*_displacement_times(RATE)),
+        CAUGHT[1:],
+    ),
+    Mutant(
+        "2 pi forgotten in the deformation bound",
+        "deformation",
+        "R in radians",
+        _deformation(_slope_times(1 / (2 * torch.pi))),
+        CAUGHT[1:],
+    ),
+    Mutant(
+        "half the band limit",
+        "deformation",
+        "wrong R in the bound",
+        _deformation(_slope_times(0.5)),
+        ("structured", "ascent"),
+    ),
+    Mutant(
+        "deformation bound x 10",
+        "deformation",
+        "bound too large",
+        _deformation(_slope_times(10.0)),
+        ("structured",),
+        floor=True,
+    ),
+    Mutant(
+        "expanding network",
+        "deformation",
+        "filter scaled: features move farther than their signals",
+        _deformation(make=lambda: scaled(1.5, rate=RATE)),
+        ("structured", "ascent"),
+    ),
 )
 
 HEALTHY: dict[str, Callable[[], contextlib.AbstractContextManager[Check]]] = {
@@ -421,6 +533,7 @@ HEALTHY: dict[str, Callable[[], contextlib.AbstractContextManager[Check]]] = {
     "pooling": _pooling(st.Average(2)),
     "translation": _translation(),
     "covariance": _covariance(network),
+    "deformation": _deformation(),
 }
 
 
