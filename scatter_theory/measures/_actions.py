@@ -58,7 +58,7 @@ def generators(owner: str, grid: Grid, kind: str, direction: Any, field: Field |
 def moved(f: Tensor, grid: Grid, field: Field) -> Tensor:
     r"""Samples of :math:`-\langle \tau, \nabla f\rangle`, ``(*batch, *grid.shape)``, exact for the interpolant."""
     p = Polynomial.interpolating(f, grid)
-    tau = field.at(grid.points(device=f.device)).to(f.device)
+    tau = field.at(grid.points(device=field.device)).to(f.device)
     return -sum(tau[axis] * p.derivative(axis).on(grid) for axis in range(grid.ndim))
 
 

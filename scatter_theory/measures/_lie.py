@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from scatter_theory.deform._fields import Field
 from scatter_theory.grid import Grid
 from scatter_theory.measures._actions import generators, moved
+from scatter_theory.measures._derivative import differentiated, disagreement
 from scatter_theory.measures._intervals import bootstrap, check_confidence
 from scatter_theory.measures._measurement import Measurement
 from scatter_theory.measures._probe import Model, Probe, as_vectors, check_count, prepared, refuse_extractor
@@ -25,8 +25,8 @@ NOT_CERTIFIED = (
     "nothing at kinks, where the derivative is one of several."
 )
 SOURCE = "Gruver, Finzi, Goldblum, Wilson, 2022, arXiv:2210.02984"
-#: Step, relative to the signal, and least relative change by which a derivative of exactly 0 is doubted.
-_STEP, _DOUBT = 1e-3, 1e-5
+#: Disagreement with the difference quotient that is told.
+_TOLD = 0.05
 _TINY = torch.finfo(torch.float64).tiny
 
 Action = Literal["same"] | Callable[[Tensor], Tensor] | None
@@ -86,7 +86,8 @@ def lie_derivative(
         ``details``: ``squares`` ``(n_signals, n_generators)``; ``rates`` ``(n_signals,)``, the root of the sum over the
         norm of the signal (0 for the zero signal), to be set beside a bound such as
         :math:`2\pi K_n / (S_1 \cdots S_n)` of translations; ``largest rate``; ``per output number``, the value over
-        the number of real numbers of the output.
+        the number of real numbers of the output; ``largest disagreement`` of the derivative of the model with a central
+        difference quotient, relative: a check of the model, not part of the value.
 
     Raises
     ------
@@ -125,7 +126,8 @@ def lie_derivative(
     fields = generators(owner, grid, kind, direction, field)
     _, seed = seeded(generator)
     parts = [_errors(probe, part, fields, output_action) for part in x.split(check_count(owner, "chunk", chunk))]
-    squares = torch.cat([part for part, _ in parts])
+    squares = torch.cat([part for part, _, _ in parts])
+    doubt = torch.cat([part for _, part, _ in parts]).max()
     total = squares.sum(1)
     size = grid.norm(x) if probe.extractor else torch.linalg.vector_norm(x.flatten(1), dim=1)
     rates = torch.where(size > 0, total.sqrt() / size.clamp_min(_TINY), torch.zeros_like(size))
@@ -143,23 +145,34 @@ def lie_derivative(
         source=SOURCE,
         details={
             "largest rate": rates.max().cpu().numpy(),
-            "per output number": (total.mean() / parts[0][1]).cpu().numpy(),
+            "per output number": (total.mean() / parts[0][2]).cpu().numpy(),
+            "largest disagreement": doubt.cpu().numpy(),
             "squares": squares.cpu().numpy(),
             "rates": rates.cpu().numpy(),
         },
+        notes=_notes(float(doubt)),
     )
+
+
+def _notes(doubt: float) -> tuple[str, ...]:
+    text = (
+        f"A difference quotient over a small step disagrees with the derivative by up to {100 * doubt:.3g} %: there is "
+        "a kink close by, or a part of the model hides its derivative (detached branches, straight-through estimators)."
+    )
+    return (text,) if doubt > _TOLD else ()
 
 
 def _unit(grid: Grid, what: str) -> str:
     return {"translation": f"per {grid.unit}^2", "rotation": "per rad^2"}.get(what, "")
 
 
-def _errors(probe: Probe, x: Tensor, fields: tuple[Field, ...], action: Action) -> tuple[Tensor, int]:
-    """Squared errors ``(batch, n_generators)`` and the number of real numbers of the output."""
-    columns, count = [], 0
+def _errors(probe: Probe, x: Tensor, fields: tuple[Field, ...], action: Action) -> tuple[Tensor, Tensor, int]:
+    """Squared errors and disagreements ``(batch, n_generators)``, and the number of real numbers of the output."""
+    columns, doubts, count = [], [], 0
     for field in fields:
         step = moved(x, probe.grid, field)
-        y, rate = _differentiated(probe, x, step)
+        y, rate = differentiated(probe, x, step)
+        doubts.append(disagreement(probe, x, step, as_vectors(y), rate))
         if action == "same":
             rate = rate - as_vectors(moved(on_grid(y, probe), probe.grid, field))
         elif action is not None:
@@ -172,46 +185,4 @@ def _errors(probe: Probe, x: Tensor, fields: tuple[Field, ...], action: Action) 
             rate = rate - as_vectors(target.to(y.dtype))
         columns.append(squared(probe.checked(rate)))
         count = rate.shape[1]
-    return torch.stack(columns, 1), count
-
-
-def _differentiated(probe: Probe, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-    """Outputs, and the derivative along `step` as vectors."""
-    try:
-        with warnings.catch_warnings():
-            # Forward differentiation loads parts of torch that use its own deprecated compiler.
-            warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=DeprecationWarning)
-            _, rate = torch.func.jvp(probe.vectors, (x,), (step,))
-    except RuntimeError:
-        rate = _by_backward(probe, x, step)
-    with torch.no_grad():
-        y = probe.checked(probe.outputs(x))
-        rate = rate.detach()
-        if not bool(rate.any()) and bool(step.any()):
-            _refuse_blind(probe, x, step)
-    return y, rate
-
-
-def _by_backward(probe: Probe, x: Tensor, step: Tensor) -> Tensor:
-    """The derivative by two backward passes, for models without forward derivatives; or the error of the model."""
-    if not x.is_complex():
-        return torch.autograd.functional.jvp(probe.vectors, x, step)[1]
-
-    def of_pairs(pairs: Tensor) -> Tensor:
-        return probe.vectors(torch.view_as_complex(pairs))
-
-    return torch.autograd.functional.jvp(of_pairs, torch.view_as_real(x), torch.view_as_real(step))[1]
-
-
-def _refuse_blind(probe: Probe, x: Tensor, step: Tensor) -> None:
-    length = torch.linalg.vector_norm(step.flatten(1), dim=1).clamp_min(_TINY)
-    size = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    small = step * (_STEP * size / length).reshape(-1, *(1,) * probe.grid.ndim)
-    ahead, behind = probe.vectors(x + small), probe.vectors(x - small)
-    change, scale = (ahead - behind).abs().max(), torch.maximum(ahead.abs(), behind.abs()).max()
-    if bool(change > _DOUBT * scale):
-        raise ValueError(
-            f"`{probe.owner}(model=...)`: automatic differentiation finds a derivative of exactly 0, but the output "
-            f"changes by {float(change / scale):.3g} of its size over a step of {_STEP:g}. The model detaches its "
-            "input (`detach`, `no_grad`, numpy), or works in steps."
-        )
+    return torch.stack(columns, 1), torch.stack(doubts, 1), count

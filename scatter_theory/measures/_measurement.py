@@ -74,7 +74,8 @@ class Measurement:
             span = f"{low:.6g} to {high:.6g}{unit} ({self.interval_by})"
             rows.append((f"{100 * self.confidence:g} % interval", span))
         rows += [(k, f"{float(v):.6g}") for k, v in self.details.items() if np.ndim(v) == 0]
-        return (*rows, ("terms", str(self.n)), ("model", self.provenance.subject))
+        model = self.provenance.subject.partition("\n")[0].rstrip("(")
+        return (*rows, ("terms", str(self.n)), ("model", model))
 
     def __str__(self) -> str:
         rows = self.rows()
