@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, zip_longest
 from typing import ClassVar
 
 import torch
@@ -139,7 +140,7 @@ class BandLimitedFields(Family):
         return TrigonometricField(Polynomial(flat.reshape(len(p), d, *(2 * M + 1,) * d), grid.extent))
 
     def structured(self, grid: Grid, n: int) -> Tensor:
-        """Translations; single lowest and highest modes along every axis; two blocks that move in opposite ways."""
+        """Translations, lowest modes, two blocks that move in opposite ways, and highest modes, in turn."""
         d = grid.ndim
         modes = half_space(self.degree, d)
         place = {k: i for i, k in enumerate(modes)}
@@ -152,18 +153,32 @@ class BandLimitedFields(Family):
                 row[index] = value
             return (direction[:, None] * row).flatten()
 
+        def waves(multiple: int) -> list[Tensor]:
+            places = [(place[tuple(multiple * x for x in axis)], v) for v, axis in product(along, axes)]
+            return [field(v, {start + shift + k: 1.0}) for k, v in places for shift in (count, 0)]
+
+        def block(v: Tensor, axis: tuple[int, ...]) -> Tensor:
+            odd = ((j, place[tuple(j * x for x in axis)]) for j in range(1, self.degree + 1, 2))
+            return field(v, {start + count + k: _lanczos(j, self.degree) / j for j, k in odd})
+
         axes = [tuple(int(i == axis) for i in range(d)) for axis in range(d)]
-        rows = [field(v, {0: 1.0}) for v in along] if self.constant else []
-        for multiple in dict.fromkeys((1, self.degree)):
-            for axis, v in product(axes, along):
-                k = place[tuple(multiple * x for x in axis)]
-                rows += [field(v, {start + count + k: 1.0}), field(v, {start + k: 1.0})]
-        for axis, v in product(axes, along):
-            odd = range(1, self.degree + 1, 2)
-            rows.append(
-                field(v, {start + count + place[tuple(j * x for x in axis)]: _lanczos(j, self.degree) / j for j in odd})
-            )
-        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+        kinds = [
+            [field(v, {0: 1.0}) for v in along] if self.constant else [],
+            waves(1),
+            [block(v, axis) for v, axis in product(along, axes)] if self.degree > 2 else [],
+            waves(self.degree) if self.degree > 1 else [],
+        ]
+        return first(interleaved(kinds), n, self.parameters(grid))
+
+
+def interleaved(kinds: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """The first of every kind, then the second of every kind, and so on."""
+    return [row for rows in zip_longest(*kinds) for row in rows if row is not None]
+
+
+def first(rows: Sequence[Tensor], n: int, width: int) -> Tensor:
+    """The first n rows as a tensor ``(<= n, width)``."""
+    return torch.stack(list(rows[:n])) if rows[:n] else torch.zeros((0, width), dtype=torch.float64)
 
 
 def _lanczos(j: int, degree: int) -> float:
@@ -236,8 +251,7 @@ class Sinusoids(Family):
         d = grid.ndim
         place = {k: i for i, k in enumerate(half_space(self.degree, d))}
         rows = []
-        for multiple in dict.fromkeys((1, self.degree)):
-            for axis, a in product(range(d), directions(d)):
-                picked = self._picked(grid, torch.tensor(place[tuple(multiple * int(i == axis) for i in range(d))]))
-                rows += [torch.cat([a, 0 * a, picked]), torch.cat([0 * a, a, picked])]
-        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+        for a, axis, multiple in product(directions(d), range(d), dict.fromkeys((1, self.degree))):
+            picked = self._picked(grid, torch.tensor(place[tuple(multiple * int(i == axis) for i in range(d))]))
+            rows += [torch.cat([a, 0 * a, picked]), torch.cat([0 * a, a, picked])]
+        return first(rows, n, self.parameters(grid))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.deform._affine import AffineField
-from scatter_theory.deform._families import Family, directions
+from scatter_theory.deform._families import Family, directions, first
 from scatter_theory.deform._sampled import SampledField
 from scatter_theory.deform._sine import SineField, disc, spread
 from scatter_theory.grid import Grid
@@ -56,7 +56,7 @@ class MaxEntropy(Family):
             for i in squares.argsort(stable=True)[:n]
             for v in directions(grid.ndim)
         ]
-        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+        return first(rows, n, self.parameters(grid))
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class SampledFields(Family):
         patterns = [torch.ones(grid.shape, dtype=torch.float64), (sum(index) % 2) * 2.0 - 1.0, *blocks]
         rows = [
             (v[:, None] * pattern.to(torch.float64).flatten()).flatten()
-            for pattern, v in product(patterns, directions(grid.ndim))
+            for v, pattern in product(directions(grid.ndim), patterns)
         ]
-        return torch.stack(rows[:n]) if rows[:n] else torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+        return first(rows, n, self.parameters(grid))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,18 +181,20 @@ def test_structured_members_reach_the_ends_of_bounded_families():
 
 
 def test_structured_members_of_bandlimited_fields():
-    """Translations along axes and diagonals come first, then plane waves; then blocks with opposite signs."""
+    """All kinds are among the first: translations, waves of the lowest and highest degree, blocks that move apart."""
     grid = Grid.square(6, length=2.0)
-    family = BandLimitedFields(2)
-    p = family.structured(grid, 1000)
-    field = family.member(p, grid)
-    norms = field.norms()
-    still = norms.jacobian.upper == 0
-    assert still.tolist() == [True] * 4 + [False] * (len(p) - 4)
-    assert torch.allclose(norms.sup.upper[:4], torch.ones(4, dtype=torch.float64))
-    block = family.member(p[-1:], grid)
-    first, second = (block.at(torch.tensor([[1.0, 1.0], [y, y]]).double())[0, :, 0] for y in (0.5, 1.5))
-    assert torch.allclose(first, -second) and float(first.norm()) > 0.5
+    family = BandLimitedFields(3)
+    field = family.member(family.structured(grid, 4), grid)
+    steepness = field.norms().jacobian.upper / field.norms().sup.upper
+    assert float(steepness[0]) == 0
+    assert float(steepness[1]) == pytest.approx(math.pi, rel=2e-3)
+    assert float(steepness[3]) == pytest.approx(3 * math.pi, rel=2e-3)
+    for x in (0.2, 0.5, 0.8):
+        here, there = (field.at(torch.tensor([[y], [y]]).double())[2, :, 0] for y in (x, 1.0 + x))
+        assert torch.allclose(here, -there) and float(here.norm()) > 0.5
+    everything = family.structured(grid, 1000)
+    assert len(everything) == 4 + 16 + 8 + 16
+    assert len(everything.unique(dim=0)) == len(everything)
 
 
 def test_sampled_members_are_the_parameters():

@@ -190,6 +190,23 @@ def test_a_priori_bounds_hold(d):
                 assert torch.all(values.norm(dim=1).amax(-1) <= bound * (1 + 1e-9) + 1e-12), type(field).__name__
 
 
+def test_the_chain_rule_is_not_short_of_a_term():
+    """A slow a after a fast b: the second and third derivatives are nearly (1 + sup|a'|) times those of b.
+
+    a = A sin(2 pi x), b = B sin(40 pi x) with slopes 0.9 and 0.3: where a' = -0.9 and b'' is extremal,
+    tau'' = b'' (1 + 0.9) - O(1); without the term a' b'' the bound would be 38 + 10 instead of more than 60.
+    """
+    a = sinusoid((1,), (0.9 / TAU,), 0.0, (1.0,))
+    b = sinusoid((20,), (0.3 / (20 * TAU),), 0.0, (1.0,))
+    x = torch.linspace(0, 1, 8001, dtype=torch.float64)[None].requires_grad_()
+    row = b.after(a).at(x)
+    bounds = b.after(a).smoothness()
+    for order, least in enumerate((0.0, 1.0, 60.0, 7500.0)):
+        seen = float(row.detach().abs().max())
+        assert least <= seen <= float(bounds[order])
+        (row,) = torch.autograd.grad(row.sum(), x, create_graph=True)
+
+
 def test_general_enclosure_agrees_with_the_special_one():
     field = bandlimited((4,), 2, 2, seed=8)
     special, general = field.norms(), enclosed(field)
