@@ -32,11 +32,11 @@ from scatter_theory.grid import Grid
 from scatter_theory.trigonometric._polynomial import Polynomial
 
 #: Samples per period and degree of the first sampling, by the number of axes, and the fewest where memory is short.
-OVERSAMPLING, FEWEST = {1: 64, 2: 16, 3: 16}, 4
+OVERSAMPLING, FEWEST = {1: 64, 2: 16, 3: 24}, 4
 #: Samples in all up to which the first sampling keeps its density.
 MOST_SAMPLES = 1 << 22
 #: Subdivisions of a cell that may hold the maximiser, per axis, and the most cells that are subdivided.
-FINER, MOST_CELLS = 8, 2048
+FINER, MOST_CELLS = 8, {1: 2048, 2: 2048, 3: 128}
 #: Rounding of sums of this kind, relative.
 ROUNDING = 1e-13
 
@@ -89,7 +89,7 @@ def _one(p: Polynomial) -> tuple[float, float]:
     if lower == 0 or not any(p.degrees):
         return lower, lower * (1 + ROUNDING)
     cells = (values >= lower * math.cos(sum(angles))).nonzero()
-    if len(cells) <= MOST_CELLS:
+    if len(cells) <= MOST_CELLS[p.ndim]:
         fine = float(torch.linalg.vector_norm(p.at(_subdivided(cells, grid), method="direct"), dim=0).max())
         lower = max(lower, fine)
         upper = min(upper, lower / math.cos(sum(angles) / FINER))

@@ -19,6 +19,7 @@ from scatter_theory.results import BoundCheck, ErrorTerm
 from scatter_theory.search import Attack, Effort, maximise
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.signals import Interpolant, Signal, SignalClass
+from scatter_theory.verify._alias import REFINEMENTS
 from scatter_theory.verify._common import (
     NO_DATA,
     ROUNDING,
@@ -122,7 +123,7 @@ def deformation(
             "Use FeatureExtractor(..., complex_input=True)."
         )
     if not isinstance(signals, (SignalClass, Signal)):
-        signals = Interpolant(phi.prepare(signals), phi.grid)
+        signals = Interpolant(phi.prepare(signals).detach().reshape(-1, *phi.grid.shape), phi.grid)
     rule = rule_for(signals, bound, phi.grid)
     problem = Problem(
         phi,
@@ -192,7 +193,8 @@ def _assemble(
     trend = problem.refinement(w)
     if trend:
         shown = ", ".join(f"{v:.4g}" for v in trend)
-        notes.append(f"Worst case ({w.output}) on grids 1, 2 and 4 times as fine: {shown}.")
+        finer = ", ".join(str(q) for q in REFINEMENTS[: len(trend)])
+        notes.append(f"Worst case ({w.output}) on grids {finer} times as fine: {shown}.")
     return finish(
         rule.claim,
         phi,

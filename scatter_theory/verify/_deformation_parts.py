@@ -44,7 +44,12 @@ class SignalPart:
         if self.parametric:
             self.pools = self._parameters(effort.random, structured, rng)
         elif isinstance(source, Signal):
-            self.lists = [source if source.batch else source.select([0])]
+            if len(source.batch) != 1 or source.batch[0] < 1:
+                raise ValueError(
+                    f"`deformation(signals=...)`: got signals of batch {source.batch}, expected (n,); take a part with "
+                    "`signals.select([i])`, or draw with n=1."
+                )
+            self.lists = [source]
             self.pools = {"given": self._places(0, source.batch[0])}
         else:
             self.pools = self._drawn(min(effort.random, MOST_DRAWN), min(structured, MOST_DRAWN), rng)
@@ -166,7 +171,8 @@ def phase(z: Tensor, grid: Grid, sup: float) -> Polynomial:
     That sum is at least :math:`\sup|\omega|`; a constant attains it.
     """
     box = (2 * PHASE_DEGREE + 1,) * grid.ndim
-    c = torch.view_as_complex(z.reshape(z.shape[0], *box, 2))
+    parts = z.reshape(z.shape[0], 2, *box)
+    c = torch.complex(parts[:, 0], parts[:, 1])
     axes = tuple(range(1, grid.ndim + 1))
     c = 0.5 * (c + c.flip(axes).conj())
     size = c.abs().sum(axes, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)

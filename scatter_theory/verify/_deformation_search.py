@@ -23,7 +23,7 @@ from scatter_theory.search import Attack, Effort
 from scatter_theory.signals import BandLimitedSignal, Signal, SignalClass
 from scatter_theory.trigonometric import supremum
 from scatter_theory.verify._alias import REFINEMENTS
-from scatter_theory.verify._common import EPS, local_constant, safe_ratio, safe_sqrt
+from scatter_theory.verify._common import CHUNK_BYTES, EPS, local_constant, safe_ratio, safe_sqrt
 from scatter_theory.verify._deformation_parts import FieldPart, SignalPart, default_family, phase, phase_width
 from scatter_theory.verify._signal_classes import Rule, Sizes
 
@@ -310,9 +310,14 @@ class Problem:
         return float(finer.norm(warped - f.on(finer)).max()) / unit
 
     def refinement(self, w: Witness) -> list[float]:
-        """The measured value with signal, deformation and network sampled 1, 2 and 4 times as finely."""
-        values = []
+        """The measured value with signal, deformation and network sampled 1, 2 and 4 times as finely, while affordable.
+
+        Empty where the network or the displacement does not exist on finer grids.
+        """
+        values: list[float] = []
         for q in REFINEMENTS:
+            if q > 1 and self.phi.cost().feature_bytes * q**self.phi.grid.ndim > CHUNK_BYTES:
+                break
             finer = _refined_grid(self.phi.grid, q)
             try:
                 phi = self.phi if q == 1 else self.phi.rebuilt(grid=finer, reference=self.phi.reference)
@@ -323,8 +328,8 @@ class Problem:
                 plain = w.f.on(finer)
                 found = feature_distances(phi(torch.cat([plain, warped]).to(self.phi.signal_dtype)))
                 found["signal"] = finer.norm(warped - plain)
-            values.append(float(found[w.output][0]) / float(self.rule.unit(w.f).max()))
-        return values
+            values.append(float(found[w.output][0]) / w.unit)
+        return values if len(values) > 1 else []
 
 
 def feature_distances(features: Features) -> dict[str, Tensor]:
