@@ -10,9 +10,9 @@ from hypothesis import strategies as hs
 
 from scatter_theory import Grid
 from scatter_theory.deform._affine import STEP_DERIVATIVES, AffineField, profile
-from scatter_theory.deform._norms import enclosed
+from scatter_theory.deform._norms import FIRST, Look, enclosed, supremum
 from scatter_theory.deform._random import random_warp
-from scatter_theory.deform._sine import max_entropy
+from scatter_theory.deform._sine import SineField, max_entropy
 from scatter_theory.deform._trigonometric import plane_wave, sinusoid, translation
 
 
@@ -205,6 +205,33 @@ def test_the_chain_rule_is_not_short_of_a_term():
         seen = float(row.detach().abs().max())
         assert least <= seen <= float(bounds[order])
         (row,) = torch.autograd.grad(row.sum(), x, create_graph=True)
+
+
+def test_a_border_of_the_first_field_has_no_second_derivative():
+    """|sin| is continuous with a kink; a second warp moves the kink into the period, where boxes would meet it."""
+    kink = SineField(torch.full((1, 1), 0.1, dtype=torch.float64), (1.0,))
+    move = sinusoid((1,), (0.1,), 1.0, (1.0,))
+    assert kink.smoothness().seam and move.after(kink).smoothness().seam
+    assert bool(move.after(kink).smoothness().curvature.isinf())
+    assert bool(kink.after(move).smoothness().curvature.isfinite())
+    steepest = move.after(kink).jacobian(torch.linspace(0, 1, 9001, dtype=torch.float64)[None]).abs().max()
+    assert float(steepest) <= float(move.after(kink).norms().jacobian.upper)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_boxes_see_a_peak_between_their_centres(d):
+    """A cone of height 0.024 over 0.5 at a common corner of the first boxes: all their centres miss it."""
+    half_diagonal = 0.5 * math.sqrt(d) / FIRST[d]
+    slope = 0.024 / half_diagonal
+    peak = torch.full((d, 1), 4 / FIRST[d], dtype=torch.float64)
+
+    def look(x):
+        value = 0.5 + (0.024 - slope * (x - peak).norm(dim=0)).clamp_min(0)
+        return Look(value[None], torch.zeros_like(value)[None], torch.full_like(value, slope)[None])
+
+    one, s = torch.tensor(1.0, dtype=torch.float64), torch.tensor(slope, dtype=torch.float64)
+    low, high = supremum(look, (1.0,) * d, one, s, one * math.inf)
+    assert float(low) <= 0.524 <= float(high) <= 1.03 * 0.524
 
 
 def test_general_enclosure_agrees_with_the_special_one():
