@@ -99,6 +99,13 @@ def test_distances_are_lower_values_and_tight(region):
     assert not np.any(region.near(x, t).numpy()[brute > t + region.distance_error + gap])
 
 
+@pytest.mark.parametrize("region", PLANE, ids=lambda r: type(r).__name__)
+def test_points_of_the_boundary_are_at_distance_zero(region):
+    """Also between the points from which distances are measured."""
+    x = torch.from_numpy(outline(region, 4999)[0]) + torch.tensor(EXTENT).double()[:, None]
+    assert float(region.distance(x).max()) <= 1e-12 and region.near(x, 0.0).all()
+
+
 @pytest.mark.parametrize("t", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("region", PLANE, ids=lambda r: type(r).__name__)
 def test_tubes_against_pixels(region, t):

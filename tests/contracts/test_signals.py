@@ -91,6 +91,10 @@ def test_members_from_parameters(cls, grid):
     assert cls.hypothesis(members.on(grid), grid).satisfied
     if isinstance(members, sg.BandLimitedSignal):
         assert torch.allclose(members.norm(getattr(cls, "s", 0.0)), torch.ones(3, dtype=torch.float64), rtol=1e-12)
+    else:
+        # The parameters 0 give a constant in one dimension.
+        expected = [0.0 if grid.ndim == 1 else 2.5, 2.5, 2.5]
+        assert members.lipschitz.tolist() == pytest.approx(expected, rel=1e-12)
     one, two, other = (cls.on(grid, 2, generator=s) for s in (5, torch.Generator().manual_seed(5), 6))
     assert torch.equal(one, two) and not torch.allclose(one, other)
 
@@ -355,6 +359,14 @@ def test_mcshane_weights_make_planes():
     assert [1.0, 0.0] in sg.Lipschitz().structured(GRIDS[2], 6).weights.tolist()
     with pytest.raises(ValueError, match="from 0 to 1"):
         sg.McShane(torch.zeros((1, 1)).double(), anchors, 2.0, (1.0, 3.0), torch.tensor([[1.5, 0.0]]).double())
+
+
+def test_gradients_at_a_kink_are_finite_and_nan_is_not_hidden():
+    anchors = torch.zeros((1, 2, 1), dtype=torch.float64, requires_grad=True)
+    f = sg.McShane(torch.zeros((1, 1)).double(), anchors, 2.0, (1.0, 3.0))
+    f.at(torch.zeros((2, 1), dtype=torch.float64)).sum().backward()
+    assert anchors.grad.tolist() == [[[0.0], [0.0]]]
+    assert f.at(torch.full((2, 1), math.nan, dtype=torch.float64)).isnan().all()
 
 
 def test_triangle_waves():
