@@ -121,6 +121,20 @@ class FieldPart:
         if self.scalable and levels is None:
             raise ValueError("`deformation(sup_tau=...)`: give sizes for fields that can be scaled.")
         self.levels = list(levels) if self.scalable else list(self.SHARES)
+        self._limits = [] if self.scalable else [self._limit(level) for level in range(len(self.levels))]
+
+    def _limit(self, level: int) -> float:
+        """Largest displacement among the structured members of a bounded family at one level."""
+        members = self.field(self.family.structured(self.grid, FIELDS), level)
+        return float(members.norms().sup.upper.max())
+
+    def nominal(self, sup: Tensor, factor: Tensor, level: int) -> Tensor:
+        """Size against which distances are held in the search, ``(n,)``.
+
+        Fields that can be scaled have the size that was asked for, or less where their Jacobian binds. In a bounded
+        family all members are held against the largest, so that the search looks for distance and not for a quotient.
+        """
+        return (sup * factor).detach() if self.scalable else torch.full_like(sup, self._limits[level])
 
     def pools(self, effort: Effort, rng: torch.Generator) -> Pools:
         """Parameters by mode."""

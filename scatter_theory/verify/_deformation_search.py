@@ -223,8 +223,8 @@ class Problem:
         omega = phase(c, grid, self.sup_omega) if self.sup_omega else None
         warped = warped if omega is None else modulated(warped, grid, omega)
         unit = self.rule.unit(f)
-        reference = self.rule.reference(f, grid, (sup * factor).detach())
-        if self.rule.needs_jacobian:
+        reference = self.rule.reference(f, grid, self.field_part.nominal(sup, factor, level))
+        if self.rule.needs_jacobian and self.field_part.scalable:
             D = (grid.ndim * jacobian * factor).detach().clamp(max=0.999)
             reference = reference * (2 / (1 + (1 - D).sqrt()))
         if omega is not None:
