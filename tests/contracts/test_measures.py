@@ -367,6 +367,27 @@ def test_position_dependent_weight(t):
     assert result.value == pytest.approx(10 * math.log10(peak**2 / error), abs=1e-9)
 
 
+def test_drawn_and_given_shifts():
+    """A spike times a ramp r shows its shift: mean square error r(t)^2 / N."""
+    grid = Grid.line(8)
+    spike = torch.zeros(8, dtype=torch.float64)
+    spike[0] = 1.0
+    ramp = torch.arange(8, dtype=torch.float64)
+    drawn = equivariance_psnr(lambda f: ramp * f, spike, grid, max_shift=2.5, n=200, peak=1.0, generator=0)
+    counts = {int(math.sqrt(8 * e) + 0.5): int(np.sum(drawn.details["errors"] == e)) for e in
+              np.unique(drawn.details["errors"])}  # fmt: skip
+    assert set(counts) == {0, 1, 2, 6, 7} and all(20 <= c <= 60 for c in counts.values())
+    x, w = noise((2, 31)), noise((31,), 1)
+    for t in (3, -3):
+        whole, fraction = (
+            equivariance_psnr(lambda f: w * f, x, LINE, kind=kind, transforms=[[t]]).details["errors"]
+            for kind in ("translation", "fractional")
+        )
+        assert np.allclose(whole, fraction, rtol=1e-10)
+    other = equivariance_psnr(lambda f: w * f, x, LINE, transforms=[[3]]).details["errors"]
+    assert not np.allclose(whole, other, rtol=0.01)
+
+
 def test_aliases_of_a_square():
     """Twice a frequency above half of the band wraps round: mean square error sin^2(pi t) / 2."""
     grid = Grid.line(31)
@@ -379,13 +400,15 @@ def test_aliases_of_a_square():
 
 @pytest.mark.parametrize("angle", [math.pi / 2, 0.4, 5.0])
 def test_rotated_weight(angle):
-    """On a constant, the rotated wave minus the wave, over the samples of the disc."""
+    """On a constant, the rotated waves minus the waves, over the samples of the disc; counterclockwise."""
     grid = Grid.square(16, length=2.0)
-    w, ones = tone(grid, (1, 0)), torch.ones(16, 16, dtype=torch.float64)
+    w, ones = tone(grid, (1, 0), 0.4) + tone(grid, (0, 2), 1.0), torch.ones(16, 16, dtype=torch.float64)
     y = grid.points() - 1.0
     keep = (y**2).sum(0) < 0.99999
-    along = math.cos(angle) * y[0] + math.sin(angle) * y[1]
-    error = float(((torch.cos(2 * math.pi * (1 + along) / 2) - w)[keep] ** 2).mean())
+    z0 = math.cos(angle) * y[0] + math.sin(angle) * y[1]
+    z1 = math.cos(angle) * y[1] - math.sin(angle) * y[0]
+    turned = torch.cos(2 * math.pi * (1 + z0) / 2 + 0.4) + torch.cos(2 * math.pi * 2 * (1 + z1) / 2 + 1.0)
+    error = float(((turned - w)[keep] ** 2).mean())
     result = equivariance_psnr(lambda f: w * f, ones, grid, kind="rotation", transforms=[angle], peak=2.0)
     assert result.value == pytest.approx(10 * math.log10(4 / error), abs=1e-9)
 
