@@ -23,6 +23,7 @@ def test_norms_of_a_translation_in_closed_form():
     assert torch.allclose(norms.components.upper[0], torch.tensor([3.0, 4.0], dtype=torch.float64), rtol=1e-12)
 
 
+@settings(max_examples=20)
 @given(
     k=hs.lists(hs.integers(-4, 4), min_size=1, max_size=3),
     phase=hs.floats(-4, 4), seed=hs.integers(0, 99),
