@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 import importlib
 from types import ModuleType
 
-from scatter_theory import data, deform, frames, signals, theory, verify
+from scatter_theory import data, deform, frames, measures, signals, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -67,6 +67,7 @@ __all__ = [
     "data",
     "deform",
     "frames",
+    "measures",
     "plot",
     "signals",
     "theory",

@@ -22,6 +22,7 @@ _THEOREM_OF = {
     "rate": "decay_rate",
     "multiplier": "translation",
     "posteriori": "translation_posteriori",
+    "deformation": "deformation_band_limited",
 }
 
 _CODES = """exit codes: 0 everything that applies holds; 1 something is violated; 2 wrong usage or a wrong file;

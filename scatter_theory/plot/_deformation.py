@@ -87,7 +87,7 @@ class DeformationDisplay(Display):
         if self.x.size == 0:
             self.artists["note"] = ax.annotate("no data", (0.5, 0.5), xycoords="axes fraction", ha="center")
             return
-        (self.artists["bound"],) = ax.plot(self.x, self.bound, color="black", label="bound of the class", zorder=2)
+        (self.artists["bound"],) = ax.plot(self.x, self.bound, color="black", label="bound", zorder=2)
         self.artists["slope"] = self._promised(ax)
         self.artists["measured"] = [
             self._points(ax, i, output, values, style) for i, (output, values) in enumerate(self.curves.items())

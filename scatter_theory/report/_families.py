@@ -14,6 +14,7 @@ from scatter_theory.network import Layer
 from scatter_theory.nonlinearities import Modulus, Nonlinearity, ReLU, Sigmoid, Tanh
 from scatter_theory.paths import AllPaths, FrequencyDecreasing, PathRule
 from scatter_theory.poolings import Average, Max, NoPooling, Pooling, Sampling, Subsample
+from scatter_theory.signals import BandLimited, Cartoon, Interpolant, Lipschitz, SignalClass
 
 #: Samples that are averaged into one (per axis), and samples per axis of the windows into which the result is cut.
 BIN = {1: 2, 2: 8}
@@ -113,6 +114,19 @@ def recording(d: int) -> data.Recording:
     """The real signals: four windows of the ECG, or the four corners of the photograph in coarse pixels."""
     whole = data.ecg() if d == 1 else data.camera()
     return whole.binned(BIN[d]).windows((WINDOW[d],) * d)
+
+
+def deformed(d: int) -> dict[str, SignalClass | Interpolant]:
+    """What is deformed, by claim: the real signals, and classes on their grid."""
+    grid = recording(d).grid
+    values, radius = signals(d), 0.25 * min(1 / h for h in grid.spacing)
+    slope = 1 / max(grid.extent)
+    return {
+        "deformation": Interpolant(values, grid),
+        "band-limited": BandLimited(radius),
+        "Lipschitz": Lipschitz(slope),
+        "cartoons": Cartoon(slope),
+    }
 
 
 def signals(d: int) -> torch.Tensor:

@@ -24,6 +24,7 @@ PER_FAMILY = {
     "littlewood-paley": "Littlewood-Paley sum and frame bounds",
     "translation": "translation: measured differences of features and their bound (modulus, sub-sampling)",
     "energy": "energy of the signals by layer (modulus, no pooling)",
+    "deformation": "deformation: signals and their features against the signals' own bound (modulus, no pooling)",
 }
 
 
@@ -76,11 +77,11 @@ def family(family: Family, phi: FeatureExtractor, out: Path) -> dict[str, Any]:
     }
 
 
-def translation(check: BoundCheck, family: str, out: Path) -> None:
-    """Draw measured translation differences against their bound."""
-    from scatter_theory.plot import BoundDisplay
+def check(check: BoundCheck, family: str, what: str, out: Path) -> None:
+    """Draw measured values of a family's check against their bound."""
+    from scatter_theory.plot import display_of
 
-    _write(path_of(out, family, "translation"), BoundDisplay.from_check(check).png())
+    _write(path_of(out, family, what), display_of(check).png())
 
 
 def overview(verdict: Verdict, out: Path) -> Path:

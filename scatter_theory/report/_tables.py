@@ -26,7 +26,13 @@ CLAIMS = {
     "multiplier": "multiplier",
     "posteriori": "a posteriori",
     "full_covariance": "full cov.",
+    "deformation": "deformation",
+    "band-limited": "band-limited",
+    "Lipschitz": "Lipschitz",
+    "cartoons": "cartoons",
 }
+#: The claims about deformations: the real signals, then classes of signals.
+DEFORMED = ("deformation", "band-limited", "Lipschitz", "cartoons")
 #: Claims whose bound is 0: what counts is that the defect is rounding.
 IDENTITIES = ("balance", "covariance")
 FRACTIONS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -68,16 +74,48 @@ def by_family(checks: Checks, families: Sequence[str]) -> tuple[list[str], Rows]
         if family in counts:
             groups.setdefault((family, claim), []).append(check)
             counts[family][check.outcome.name] += 1
+    claims = [c for c in CLAIMS if c not in DEFORMED[1:]]
     rows = []
     for family in families:
         holds, total = counts[family]["HOLDS"], sum(counts[family].values())
-        rows.append([family, *(cell(groups.get((family, c), []), c) for c in CLAIMS), f"{holds} of {total}"])
-    return ["family", *CLAIMS.values(), "hold"], rows
+        rows.append([family, *(cell(groups.get((family, c), []), c) for c in claims), f"{holds} of {total}"])
+    return ["family", *(CLAIMS[c] for c in claims), "hold"], rows
+
+
+def deformations(checks: Checks, families: Sequence[str]) -> tuple[list[str], Rows]:
+    """One row per family: largest ratio of signals and of features by class, and what the real signals' bound says."""
+    heads = ["family"]
+    for claim in DEFORMED:
+        name = "real signals" if claim == "deformation" else CLAIMS[claim]
+        heads += [f"{name}: signal", "features"]
+    rows = []
+    for family in families:
+        found = {c: checks.get(f"{family}/{c}") for c in DEFORMED}
+        row = [family]
+        for check in found.values():
+            row += ["", ""] if check is None else [_best(check, "signal"), _best(check, "all layers")]
+        rows.append([*row, *_measured(found["deformation"])])
+    return [*heads, "real signals: measured", "bound"], rows
+
+
+def _best(check: BoundCheck, output: str) -> str:
+    ratio = max(r for s, r in zip(check.series, check.ratio, strict=True) if s == output)
+    mark = "" if check.outcome is Outcome.HOLDS else f" {check.outcome.symbol}"
+    return f"{ratio:.4f}{mark}"
+
+
+def _measured(check: BoundCheck | None) -> list[str]:
+    """Distances of features, and the bound, relative to the norm, at the smallest and the largest displacement."""
+    if check is None:
+        return ["", ""]
+    rows = [i for i, s in enumerate(check.series) if s == "all layers"]
+    ends = (rows[0], rows[-1])
+    return [" to ".join(f"{values[i]:.2g}" for i in ends) for values in (check.measured, check.bound)]
 
 
 def of_family(checks: Checks, family: str) -> tuple[list[str], Rows]:
     """One row per non-linearity and pooling of one family."""
-    claims = [c for c in CLAIMS if c != "frame"]
+    claims = [c for c in CLAIMS if c != "frame" and c not in DEFORMED]
     rows: dict[str, dict[str, BoundCheck]] = {}
     for name, check in checks.items():
         configuration, claim = parts(name)

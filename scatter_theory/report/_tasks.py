@@ -22,6 +22,8 @@ from scatter_theory.search import Effort
 DEPTH = 2
 #: Effort of the checks whose worst case needs climbing, of the others, and of identities.
 SEARCH, SCAN, IDENTITY = Effort(2, 6, 3, 1), Effort(1, 6, 0, 0), Effort(4, 0, 0, 0)
+#: Effort of the deformation checks, and their displacements in samples.
+WARPS, SIZES = Effort(2, 32, 3, 1), (0.05, 0.5, 2.0)
 
 #: Shifts in samples by number of axes, the long list for figures; the first, times S_1...S_N, in mode "decimate".
 SHIFTS: dict[int, list[Any]] = {1: [1, 4], 2: [(1, 0), (1, 1)]}
@@ -97,8 +99,9 @@ def perform(task: Task, seed: int, out: Path) -> dict[str, Any]:
     checks = {claim: run() for claim, run in jobs(task, seed)}
     if task.kind == "family":
         result["facts"] = _figures.family(task.family, network(_unpooled(task)), out)
+        _figures.check(checks["deformation"], task.family.name, "deformation", out)
     if _drawn(task):
-        _figures.translation(checks["translation"], task.family.name, out)
+        _figures.check(checks["translation"], task.family.name, "translation", out)
     result["checks"] = {f"{task.key}/{claim}": plain(check) for claim, check in checks.items()}
     result["seconds"] = time.perf_counter() - started
     return result
@@ -134,6 +137,14 @@ def _family_checks(task: Task, seed: int) -> Iterator[Job]:
     grid = _families.recording(task.family.d).grid
     frame = task.family.frame.tightened() if task.family.treatment == "tightened" else task.family.frame
     yield "frame", lambda: verify.frame(frame, grid, effort=Effort(8, 32, 20, 1), generator=seed)
+    phi = network(_unpooled(task))
+    for claim, source in _families.deformed(task.family.d).items():
+        yield (
+            claim,
+            lambda source=source: verify.deformation(
+                phi, source, sup_tau=[s * min(grid.spacing) for s in SIZES], effort=WARPS, generator=seed
+            ),
+        )
 
 
 def _network_checks(task: Task, seed: int) -> Iterator[Job]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,18 +67,28 @@ class Ball:
         inside = length <= self.radius * (1 + 1e-12)
         return inside & (length > 0) if self.power else inside
 
+    @cached_property
+    def _positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places in the flat box that carry coordinates, and the square root of volume times weight there.
+
+        Numbers of the host: no device has to be asked which frequencies there are.
+        """
+        axes = [np.arange(-M, M + 1) / L for M, L in zip(self.degrees, self.extent, strict=True)]
+        length = np.sqrt(sum(x**2 for x in np.meshgrid(*axes, indexing="ij"))).ravel()
+        inside = length <= self.radius * (1 + 1e-12)
+        used = np.flatnonzero(inside & (length > 0) if self.power else inside)
+        middle = length.size // 2
+        if self.hermitian:
+            used = used[used >= middle]
+        weight = (2 * math.pi * length[used]) ** self.power * math.sqrt(math.prod(self.extent))
+        return used, np.where(used == middle, weight, weight * math.sqrt(2.0)) if self.hermitian else weight
+
     def _layout(self, device: torch.device | None) -> tuple[Tensor, Tensor]:
-        """Positions in the flat box that carry coordinates, and the square root of volume times weight there."""
-        mask = self.mask(device).flatten()
-        used = mask.nonzero()[:, 0]
-        if self.hermitian:
-            used = used[used >= mask.numel() // 2]
-        length = torch.linalg.vector_norm(self.frequencies(device), dim=0).flatten()[used]
-        weight = (2 * math.pi * length) ** self.power if self.power else torch.ones_like(length)
-        weight = weight * math.sqrt(math.prod(self.extent))
-        if self.hermitian:
-            weight = torch.where(used == mask.numel() // 2, weight, weight * math.sqrt(2.0))
-        return used, weight
+        """`_positions` on a device."""
+        used, weight = self._positions
+        return torch.tensor(used.tolist(), device=device), torch.tensor(
+            weight.tolist(), dtype=torch.float64, device=device
+        )
 
     def pack(self, coefficients: Tensor) -> Tensor:
         """Coordinates ``(n, P)`` of coefficients ``(n, *box)``: of the real part of the function if `hermitian`."""
@@ -103,15 +115,14 @@ class Ball:
         half = torch.complex(real, imaginary) / weight
         flat = half.new_zeros((n, K)).index_copy(1, used, half)
         if self.hermitian:
-            rest = used != K // 2
-            flat = flat.index_copy(1, K - 1 - used[rest], half[:, rest].conj())
+            rest = int(self._positions[0][0] == K // 2)
+            flat = flat.index_copy(1, K - 1 - used[rest:], half[:, rest:].conj())
         return Polynomial(flat.reshape(n, *self.box), self.extent, self.hermitian)
 
     def unit(self, coordinates: Tensor) -> Tensor:
         """Coordinates of length 1; where all are 0, a tone of the highest frequency of the list."""
         size = coordinates.detach().abs().amax(1, keepdim=True)
-        fallback = torch.zeros_like(coordinates)
-        fallback[:, -1] = 1.0
+        fallback = torch.cat([torch.zeros_like(coordinates[:, 1:]), torch.ones_like(coordinates[:, :1])], 1)
         x = torch.where(size > 0, coordinates / size.clamp_min(torch.finfo(size.dtype).tiny), fallback)
         return x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
 

@@ -20,7 +20,7 @@ Method = Literal["auto", "direct", "finufft"]
 
 #: Relative accuracy asked of FINUFFT; what it reaches is measured by `spot_error`.
 TOLERANCE = 1e-13
-#: Products (points x coefficients) up to which the direct sum is taken.
+#: Products (points x coefficients x signals that share the points) up to which the direct sum is taken.
 SMALL = {1: 1 << 22, 2: 1 << 24, 3: 1 << 24}
 #: Bytes of the factors that a direct sum holds at once.
 CHUNK_BYTES = 1 << 28
@@ -82,7 +82,8 @@ def evaluate(
     if c.numel() == 0 or count == 0:
         return (c.sum() + turns.sum()) * c.new_zeros((*batch, *shape))
     if method == "auto":
-        fast = count * math.prod(box) > SMALL[d] and not c.is_cuda and c.dtype == torch.complex128
+        work = count * math.prod(box) * (1 if each else c.shape[0])
+        fast = work > SMALL[d] and c.device.type == "cpu" and c.dtype == torch.complex128
         method = "finufft" if fast else "direct"
     if method == "direct":
         values = _direct(c, turns)

@@ -136,9 +136,9 @@ class Polynomial:
         if s:
             power = power * ((2 * math.pi * self.radius) ** (2 * s)).to(power.dtype)
         energy = math.prod(self.extent) * power.sum(self.axes)
-        positive = energy > 0
-        root = torch.where(positive, energy, torch.ones_like(energy)).sqrt()
-        return torch.where(positive, root, torch.zeros_like(energy))
+        zero = energy == 0
+        root = torch.where(zero, torch.ones_like(energy), energy).sqrt()
+        return torch.where(zero, torch.zeros_like(energy), root)
 
     def occupied(self) -> Tensor:
         """Euclidean band limit: the largest length of k / L with a coefficient that is not 0, ``(*batch,)``."""

@@ -37,7 +37,7 @@ def small(monkeypatch):
         monkeypatch.setattr(_tasks, "plan", lambda *, quick=False: tasks)
         monkeypatch.setattr(_pool, "plan", lambda *, quick=False: tasks)
 
-    for name in ("SEARCH", "SCAN", "IDENTITY"):
+    for name in ("SEARCH", "SCAN", "IDENTITY", "WARPS"):
         monkeypatch.setattr(_tasks, name, Effort(1, 1, 0, 0))
     use(tiny())
     return use
@@ -54,7 +54,7 @@ def write(folder, **options):
 def finished(tmp_path_factory):
     """One complete tiny report."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("SEARCH", "SCAN", "IDENTITY"):
+        for name in ("SEARCH", "SCAN", "IDENTITY", "WARPS"):
             patch.setattr(_tasks, name, Effort(1, 1, 0, 0))
         for module in (_tasks, _pool):
             patch.setattr(module, "plan", lambda *, quick=False: tiny())
@@ -122,7 +122,8 @@ def test_json_has_all_checks_and_no_signals(finished):
     table = json.loads((finished[0] / "report.json").read_text())
     claims = {_tables.parts(name)[1] for name in table["checks"]}
     asked = {"frame", "nonlinearity", "admissibility", "lipschitz", "energy", "remainder", "balance", "getter"}
-    assert claims == asked | {"covariance", "translation", "multiplier", "posteriori", "full_covariance"}
+    asked |= {"covariance", "translation", "multiplier", "posteriori", "full_covariance"}
+    assert claims == asked | {"deformation", "band-limited", "Lipschitz", "cartoons"}
     for name, check in table["checks"].items():
         assert all(np.size(v) <= 4 for v in check["witness"].values() if not isinstance(v, dict)), name
         assert check["outcome"] == "HOLDS", name
@@ -135,8 +136,8 @@ def test_page_is_self_contained(finished):
     page = (finished[0] / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page and "http" not in page and len(page) < 8e6
     assert not re.search(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
-    assert page.count("data:image/png") == 6
-    for text in ("Nothing is violated", "Wavelets, tiny", "Layers needed", "stand-in", "360 samples per second"):
+    assert page.count("data:image/png") == 7
+    for text in ("Nothing is violated", "Wavelets, tiny", "Layers needed", "Deformations", "stand-in", "360 samples per second"):
         assert text in page
     for tag in ("table", "section", "figure", "tr", "td", "p", "h2", "h3", "div"):
         assert page.count(f"<{tag}>") + page.count(f"<{tag} ") == page.count(f"</{tag}>"), tag
@@ -157,8 +158,8 @@ def pixels(png):
 def test_figures_are_drawn(finished):
     figures = sorted((finished[0] / "figures").iterdir())
     assert {p.name for p in figures} == {
-        "inputs.png", "overview.png", "wavelets-tiny-energy.png", "wavelets-tiny-littlewood-paley.png",
-        "wavelets-tiny-tiling.png", "wavelets-tiny-translation.png",
+        "inputs.png", "overview.png", "wavelets-tiny-deformation.png", "wavelets-tiny-energy.png",
+        "wavelets-tiny-littlewood-paley.png", "wavelets-tiny-tiling.png", "wavelets-tiny-translation.png",
     }  # fmt: skip
     for path in figures:
         raw, width, height = pixels(path.read_bytes())
