@@ -31,6 +31,11 @@ def _per_axis(argument: str, values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def same_extent(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two lists of periods describe one torus."""
+    return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-12) for a, b in zip(one, other, strict=True))
+
+
 def _whole_lengths(shape: Any) -> tuple[int, ...]:
     shape = _per_axis("Grid(shape=...)", shape)
     if not 1 <= len(shape) <= 3:
@@ -170,6 +175,14 @@ class Grid:
             for n, h in zip(self.shape, self.spacing, strict=True)
         ]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+    def check_extent(self, extent: Sequence[float], owner: str, what: str) -> None:
+        """Refuse periods of another torus: those of `what`, given to `owner`."""
+        if not same_extent(extent, self.extent):
+            raise ValueError(
+                f"`{owner}(grid=...)`: the grid has extent {self.extent}, the {what} lives on a torus of extent "
+                f"{tuple(extent)}. Use a grid with N h = {tuple(extent)}."
+            )
 
     def fft(self, f: Tensor) -> Tensor:
         """Unnormalised DFT over the space axes; empty tensors pass through (torch refuses them)."""

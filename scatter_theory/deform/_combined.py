@@ -22,11 +22,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from scatter_theory.deform._fields import Field, FieldNorms, Smoothness, same_extent
+from scatter_theory.deform._fields import Field, FieldNorms, Smoothness
 from scatter_theory.deform._norms import enclosed
 from scatter_theory.deform._sampled import SampledField
 from scatter_theory.deform._sine import SineField
 from scatter_theory.deform._trigonometric import TrigonometricField
+from scatter_theory.grid import same_extent
 from scatter_theory.trigonometric import Polynomial
 
 

@@ -11,7 +11,6 @@ over the torus, not over samples, and every norm is an enclosure whose upper val
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,7 +20,6 @@ import torch
 from torch import Tensor
 
 from scatter_theory.deform._config import decode, encode
-from scatter_theory.grid import Grid
 from scatter_theory.trigonometric import Enclosure
 
 #: Allowance for rounding in closed forms, relative.
@@ -190,14 +188,6 @@ class Field(ABC):
             factor = torch.where(upper > 0, torch.minimum(factor, value / upper), factor)
         return self.scaled(torch.where(factor.isinf(), torch.ones_like(factor), factor * (1 - 2.0**-51)))
 
-    def check_extent(self, grid: Grid, owner: str) -> None:
-        """Refuse a grid of another extent or another number of axes."""
-        if not same_extent(self.extent, grid.extent):
-            raise ValueError(
-                f"`{owner}(grid=...)`: the grid has extent {grid.extent}, the field lives on a torus of extent "
-                f"{self.extent}. Use a grid with N h = {self.extent}."
-            )
-
     def select(self, index: Any) -> Field:
         """Part of the batch along its first axis; an index, a list of indices or a slice."""
         if not self.batch:
@@ -270,11 +260,6 @@ def periods(owner: str, extent: Sequence[float]) -> tuple[float, ...]:
     if not 1 <= len(values) <= 3 or not all(0 < L < float("inf") for L in values):
         raise ValueError(f"`{owner}(extent=...)`: got {tuple(extent)}, expected 1 to 3 positive periods.")
     return values
-
-
-def same_extent(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two tori have the same periods, within rounding."""
-    return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-12) for a, b in zip(one, other, strict=True))
 
 
 def exact(value: Tensor) -> Enclosure:

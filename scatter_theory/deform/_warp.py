@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scatter_theory.deform._fields import Field, same_extent
+from scatter_theory.deform._fields import Field
 from scatter_theory.grid import Grid
 from scatter_theory.trigonometric import Method, Polynomial
 
@@ -128,11 +128,7 @@ def displaced(f: Everywhere, grid: Grid, tau: Field | None, *, method: Method = 
     """Samples of ``f(x - tau(x))``, ``(*batch, *grid.shape)``."""
     if tau is None:
         return f.on(grid)
-    if not same_extent(tau.extent, grid.extent):
-        raise ValueError(
-            f"`apply(deformation=...)`: the field lives on a torus of extent {tau.extent}, the grid has {grid.extent}; "
-            "give a field of the same extent."
-        )
+    grid.check_extent(tau.extent, "apply", "field")
     device = f.coefficients.device if isinstance(f, Polynomial) else None
     points = grid.points(device=device)
     each = tau.batch != ()

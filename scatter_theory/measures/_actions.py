@@ -31,7 +31,7 @@ def generators(owner: str, grid: Grid, kind: str, direction: Any, field: Field |
             raise TypeError(f"`{owner}(field=...)`: got {type(field).__name__}, expected a Field.")
         if field.batch:
             raise ValueError(f"`{owner}(field=...)`: got a batch {field.batch} of fields, expected a single one.")
-        field.check_extent(grid, owner)
+        grid.check_extent(field.extent, owner, "field")
         return (field,)
     if direction is not None and kind != "translation":
         raise ValueError(f"`{owner}(direction=...)`: only translations have a direction, not kind={kind!r}.")

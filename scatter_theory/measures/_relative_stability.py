@@ -200,7 +200,7 @@ def _law(
     if isinstance(family, Field):
         if family.batch or sup is not None:
             raise ValueError(f"`{owner}(family=...)`: a field must be single, and comes as it is, without `sup=`.")
-        family.check_extent(grid, owner)
+        grid.check_extent(family.extent, owner, "field")
         return lambda count, rng, device: family
     if family is None:
         if sup is not None:

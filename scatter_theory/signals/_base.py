@@ -93,23 +93,11 @@ class Signal(ABC):
 
     def on(self, grid: Grid) -> Tensor:
         """Values at the samples of a grid of the same extent, ``(*batch, *grid.shape)``."""
-        check_extent(self, grid, f"{type(self).__name__}.on")
+        grid.check_extent(self.extent, f"{type(self).__name__}.on", "signal")
         return self.at(grid.points(device=self.device))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: batch {self.batch}, extent {self.extent}>"
-
-
-def check_extent(signal: Signal, grid: Grid, owner: str) -> None:
-    """Refuse a grid of another extent or another number of axes."""
-    same = grid.ndim == signal.ndim and all(
-        math.isclose(a, b, rel_tol=1e-12) for a, b in zip(grid.extent, signal.extent, strict=True)
-    )
-    if not same:
-        raise ValueError(
-            f"`{owner}(grid=...)`: the grid has extent {grid.extent}, the signal lives on a torus of extent "
-            f"{signal.extent}. Use a grid with N h = {signal.extent}."
-        )
 
 
 def flat_points(signal: Signal, points: Tensor, *, each: bool) -> tuple[Tensor, tuple[int, ...]]:

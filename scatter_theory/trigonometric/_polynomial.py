@@ -102,7 +102,7 @@ class Polynomial:
 
     def on(self, grid: Grid) -> Tensor:
         """Values on a grid of the same extent, ``(*batch, *grid.shape)``; exact also on grids that are too coarse."""
-        self.check_extent(grid, "Polynomial.on")
+        grid.check_extent(self.extent, "Polynomial.on", "function")
         spectrum = self.coefficients
         for axis, n, M in zip(grid.axes, grid.shape, self.degrees, strict=True):
             index = torch.arange(-M, M + 1, device=spectrum.device) % n
@@ -111,17 +111,6 @@ class Polynomial:
             spectrum = spectrum.new_zeros(shape).index_add(spectrum.ndim + axis, index, spectrum)
         values = grid.ifft(spectrum) * grid.size
         return values.real if self.real else values
-
-    def check_extent(self, grid: Grid, owner: str) -> None:
-        """Refuse a grid of another extent or another number of axes."""
-        same = grid.ndim == self.ndim and all(
-            math.isclose(a, b, rel_tol=1e-12) for a, b in zip(grid.extent, self.extent, strict=True)
-        )
-        if not same:
-            raise ValueError(
-                f"`{owner}(grid=...)`: the grid has extent {grid.extent}, the function lives on a torus of extent "
-                f"{self.extent}. Use a grid with N h = {self.extent}."
-            )
 
     def derivative(self, axis: int) -> Polynomial:
         """Partial derivative, per unit."""
