@@ -63,6 +63,10 @@ class Family(ABC):
         source, _ = seeded(generator)
         return torch.randn((n, self.parameters(grid)), generator=source, dtype=torch.float64)
 
+    def along(self, vectors: Tensor, grid: Grid) -> Tensor:
+        """Parameters ``(n, P)`` of the translations by vectors ``(n, d)``; ``(0, P)`` if the family holds none."""
+        return torch.zeros((0, self.parameters(grid)), dtype=torch.float64)
+
     def _checked(self, parameters: Tensor, grid: Grid) -> Tensor:
         expected = self.parameters(grid)
         if parameters.ndim != 2 or parameters.shape[1] != expected or parameters.is_complex():
@@ -139,6 +143,13 @@ class BandLimitedFields(Family):
         flat = torch.cat([half.conj().flip(-1), middle.to(half.dtype), half], -1)
         return TrigonometricField(Polynomial(flat.reshape(len(p), d, *(2 * M + 1,) * d), grid.extent))
 
+    def along(self, vectors: Tensor, grid: Grid) -> Tensor:
+        """The vectors as constant terms; see `Family.along`."""
+        if not self.constant:
+            return super().along(vectors, grid)
+        rest = torch.zeros((*vectors.shape, self.parameters(grid) // grid.ndim - 1), dtype=torch.float64)
+        return torch.cat([vectors.unsqueeze(-1), rest], -1).flatten(1)
+
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Translations, lowest modes, two blocks that move in opposite ways, and highest modes, in turn."""
         d = grid.ndim
@@ -198,6 +209,10 @@ class Translations(Family):
     def member(self, parameters: Tensor, grid: Grid) -> TrigonometricField:
         """Translations by the parameters; see `Family.member`."""
         return translation(self._checked(parameters, grid), grid.extent)
+
+    def along(self, vectors: Tensor, grid: Grid) -> Tensor:
+        """The vectors themselves; see `Family.along`."""
+        return vectors
 
     def structured(self, grid: Grid, n: int) -> Tensor:
         """Axes and diagonals, both signs."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from scatter_theory.deform import BandLimitedFields, Family, Field
 from scatter_theory.grid import Grid
 from scatter_theory.search import Effort
-from scatter_theory.signals import BandLimited, Signal, SignalClass, Sobolev
+from scatter_theory.signals import BandLimited, BandLimitedSignal, Signal, SignalClass, Sobolev
 from scatter_theory.trigonometric import Polynomial
 
 #: Degree of the phases that are searched.
@@ -82,6 +82,15 @@ class SignalPart:
         """Numbers per signal."""
         return next((z.shape[1] for z in self.pools.values()), 0)
 
+    def steepest(self, z: Tensor) -> Tensor | None:
+        r"""Unit vectors v ``(n, d)`` with the largest :math:`\|v \cdot \nabla f\|`: polynomials, several dimensions."""
+        parts = self.groups(z)
+        if self.grid.ndim == 1 or len(parts) > 1 or not isinstance(parts[0][1], BandLimitedSignal):
+            return None
+        p = parts[0][1].polynomial
+        power, xi = p.coefficients.detach().abs().square().flatten(1), p.frequencies.flatten(1)
+        return torch.linalg.eigh(torch.einsum("nk,ik,jk->nij", power, xi, xi)).eigenvectors[..., -1]
+
     def groups(self, z: Tensor) -> list[tuple[Tensor | None, Signal]]:
         """Rows of the block and their signals; None: all rows. Several groups only for lists of several kinds."""
         if self.parametric:
@@ -135,6 +144,12 @@ class FieldPart:
         family all members are held against the largest, so that the search looks for distance and not for a quotient.
         """
         return (sup * factor).detach() if self.scalable else torch.full_like(sup, self._limits[level])
+
+    def along(self, vectors: Tensor) -> Tensor:
+        """Parameters of translations by vectors ``(n, d)``; none if the family holds none."""
+        if isinstance(self.family, Field):
+            return torch.zeros((0, 0), dtype=torch.float64)
+        return _unit(self.family.along(vectors, self.grid))
 
     def pools(self, effort: Effort, rng: torch.Generator) -> Pools:
         """Parameters by mode."""

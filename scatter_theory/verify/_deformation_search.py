@@ -172,7 +172,17 @@ class Problem:
                 continue
             most = max(1, self.effort.structured) if mode == "structured" else max(1, self.effort.random)
             pools[mode] = _product(a, b, most) if mode != "random" else _zipped(a, b, most)
+            if mode == "structured":
+                pools[mode] = torch.cat([pools[mode], self._aligned(a)])
         return pools
+
+    def _aligned(self, a: Tensor) -> Tensor:
+        """Every signal with the translation along which it changes most."""
+        vectors = self.signal_part.steepest(a)
+        b = None if vectors is None else self.field_part.along(vectors)
+        if b is None or len(b) == 0:
+            return torch.zeros((0, sum(self._widths[:2])), dtype=torch.float64)
+        return torch.cat([a, b], 1)
 
     # ------------------------------------------------------------------ search
 
