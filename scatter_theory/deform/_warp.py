@@ -22,6 +22,7 @@ class Everywhere(Protocol):
     """What can be evaluated at any point of a torus, in batches."""
 
     batch: tuple[int, ...]
+    device: torch.device
 
     def at(self, points: Tensor, *, each: bool = False) -> Tensor:
         """Values at points ``(d, *shape)``, or ``(*batch, d, *shape)`` with ``each=True``."""
@@ -129,19 +130,18 @@ def displaced(f: Everywhere, grid: Grid, tau: Field | None, *, method: Method = 
     if tau is None:
         return f.on(grid)
     grid.check_extent(tau.extent, "apply", "field")
-    device = f.coefficients.device if isinstance(f, Polynomial) else None
-    points = grid.points(device=device)
+    points = grid.points(device=tau.device)
     each = tau.batch != ()
     if each and tau.batch != tuple(f.batch):
         raise ValueError(
             f"`apply(deformation=...)`: a batch {tau.batch} of fields for a batch {tuple(f.batch)} of signals; give "
             "one field for all, or one for each."
         )
-    moved = points - tau.at(points)
+    moved = (points - tau.at(points)).to(f.coefficients.device if isinstance(f, Polynomial) else f.device)
     return f.at(moved, each=each, method=method) if isinstance(f, Polynomial) else f.at(moved, each=each)
 
 
 def modulated(values: Tensor, grid: Grid, omega: Polynomial) -> Tensor:
     r"""Values times :math:`e^{2\pi i\omega(x)}`."""
-    phase = 2 * torch.pi * omega.on(grid)
+    phase = 2 * torch.pi * omega.on(grid).to(values.device)
     return values * torch.polar(torch.ones_like(phase), phase)

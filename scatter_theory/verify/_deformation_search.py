@@ -228,12 +228,14 @@ class Problem:
         jacobian = slopes.abs().flatten(1).amax(1)
         factor = self.field_part.factor(sup, jacobian, level)
         tau = tau * factor.reshape(-1, *(1,) * (grid.ndim + 1))
-        values = f.on(grid)
-        warped = self._warped(f, values, points, tau)
+        device = self.phi.device
+        values = f.on(grid).to(device)
+        warped = self._warped(f, values, points, tau).to(device)
         omega = phase(c, grid, self.sup_omega) if self.sup_omega else None
         warped = warped if omega is None else modulated(warped, grid, omega)
-        unit = self.rule.unit(f)
-        reference = self.rule.reference(f, grid, self.field_part.nominal(sup, factor, level))
+        unit = self.rule.unit(f).to(device)
+        nominal = self.field_part.nominal(sup, factor, level)
+        reference = self.rule.reference(f, grid, nominal.to(f.device)).to(device)
         if self.rule.needs_jacobian and self.field_part.scalable:
             D = (grid.ndim * jacobian * factor).detach().clamp(max=0.999)
             reference = reference * (2 / (1 + (1 - D).sqrt()))
@@ -252,7 +254,7 @@ class Problem:
     def _warped(self, f: Signal, values: Tensor, points: Tensor, tau: Tensor) -> Tensor:
         """Signals at displaced points, exactly or by the interpolation under test."""
         if self.warp.exact:
-            return f.at(points - tau, each=True)
+            return f.at((points - tau).to(f.device), each=True)
         return self.warp.moved(values, self.phi.grid, tau)
 
     # ------------------------------------------------------------------ reading
@@ -274,7 +276,7 @@ class Problem:
         grid, norms = self.phi.grid, deformation.tau.norms()
         omega = 0.0 if deformation.omega is None else float(supremum(deformation.omega).upper.max())
         sizes = Sizes(float(norms.sup.upper.max()), grid.ndim * float(norms.jacobian.upper.max()), omega)
-        values, unit = f.on(grid), float(self.rule.unit(f).max())
+        values, unit = f.on(grid).to(self.phi.device), float(self.rule.unit(f).max())
         warped, disagreement = self._evaluated_twice(f, grid, deformation)
         signal = float(grid.norm(warped - values).max())
         features = self.phi(torch.cat([values, warped]).to(self.phi.signal_dtype))
@@ -303,8 +305,8 @@ class Problem:
     def _evaluated_twice(self, f: Signal, grid: Grid, deformation: Deformation) -> tuple[Tensor, float]:
         """The deformed signal by direct summation, and how far a fast evaluation is from it."""
         if not self.warp.exact:
-            return self.warp(f, grid, deformation), 0.0
-        warped = Exact("direct")(f, grid, deformation)
+            return self.warp(f, grid, deformation).to(self.phi.device), 0.0
+        warped = Exact("direct")(f, grid, deformation).to(self.phi.device)
         if not isinstance(f, BandLimitedSignal) or warped.device.type != "cpu":
             return warped, 0.0
         again = Exact("finufft")(f, grid, deformation)
@@ -331,11 +333,11 @@ class Problem:
             finer = _refined_grid(self.phi.grid, q)
             try:
                 phi = self.phi if q == 1 else self.phi.rebuilt(grid=finer, reference=self.phi.reference)
-                warped = self.warp(w.f, finer, w.deformation)
+                warped = self.warp(w.f, finer, w.deformation).to(phi.device)
             except ValueError:
                 return []
             with torch.no_grad():
-                plain = w.f.on(finer)
+                plain = w.f.on(finer).to(phi.device)
                 found = feature_distances(phi(torch.cat([plain, warped]).to(self.phi.signal_dtype)))
                 found["signal"] = finer.norm(warped - plain)
             values.append(float(found[w.output][0]) / w.unit)
