@@ -28,7 +28,8 @@ def pictures(notebook):
 
 
 def test_there_are_notebooks():
-    assert {"frames", "extractor", "translation_invariance"} <= {script.stem for script in SCRIPTS}
+    expected = {"deformation", "extractor", "frames", "interpolation", "translation_invariance"}
+    assert expected <= {script.stem for script in SCRIPTS}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda s: s.stem)
