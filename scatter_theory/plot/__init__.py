@@ -7,6 +7,10 @@
 'frequency [cycles/s]'
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from scatter_theory.plot._atoms import AtomsDisplay
 from scatter_theory.plot._bound import BoundDisplay
 from scatter_theory.plot._deformation import DeformationDisplay
@@ -15,7 +19,9 @@ from scatter_theory.plot._features import FeaturesDisplay
 from scatter_theory.plot._littlewood_paley import LittlewoodPaleyDisplay
 from scatter_theory.plot._ratio import RatioDisplay
 from scatter_theory.plot._tiling import TilingDisplay
-from scatter_theory.results import BoundCheck
+
+if TYPE_CHECKING:
+    from scatter_theory.results import BoundCheck
 
 __all__ = [
     "AtomsDisplay",

@@ -31,7 +31,8 @@ from scatter_theory.verify._common import (
     path_hypothesis,
     worst_cell,
 )
-from scatter_theory.verify._deformation_search import CHAIN, Problem, Witness
+from scatter_theory.verify._deformation_reading import Reader, Witness
+from scatter_theory.verify._deformation_search import CHAIN, Problem
 from scatter_theory.verify._signal_classes import rule_for
 
 Search = Literal["all", "signal", "field"]
@@ -159,14 +160,15 @@ def deformation(
         rate=RATE,
         progress=progress,
     )
-    witnesses = [problem.witness(cell, attack) for cell in range(len(problem.cells))]
-    return _assemble(rule, phi, problem, witnesses, attack, warp, bound, common)
+    reader = Reader(problem)
+    witnesses = [reader.witness(cell, attack) for cell in range(len(problem.cells))]
+    return _assemble(rule, phi, reader, witnesses, attack, warp, bound, common)
 
 
 def _assemble(
     rule: Any,
     phi: FeatureExtractor,
-    problem: Problem,
+    reader: Reader,
     witnesses: list[Witness],
     attack: Attack,
     warp: Exact | Interpolated,
@@ -174,6 +176,7 @@ def _assemble(
     common: dict[str, Any],
 ) -> BoundCheck:
     """The check from its witnesses, one per cell; the chain "features / signal" gets rows only where it breaks."""
+    problem = reader.problem
     kept = [i for i, (_, output) in enumerate(problem.cells) if output != CHAIN or _breaks(witnesses[i])]
     chain = max(w.measured / w.bound for w in witnesses if w.output == CHAIN)
     cells, rows, attack = (
@@ -190,7 +193,7 @@ def _assemble(
     if not warp.exact:
         constants["warp"] = Constant(math.nan, f"{warp!r} is not the deformation of the theorem", "estimated")
         notes.append(f"{warp!r} interpolates: its own error is part of the measured values.")
-    trend = problem.refinement(w)
+    trend = reader.refinement(w)
     if trend:
         shown = ", ".join(f"{v:.4g}" for v in trend)
         finer = ", ".join(str(q) for q in REFINEMENTS[: len(trend)])

@@ -20,8 +20,9 @@ from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.grid import Grid
 from scatter_theory.network import FeatureExtractor, _storable
 from scatter_theory.verify import Effort
+from scatter_theory.verify._deformation_reading import Reader
 from scatter_theory.verify._deformation_search import Problem
-from scatter_theory.verify._signal_classes import BandRule
+from scatter_theory.verify._rules_polynomial import BandRule
 from scatter_theory.verify._translation import Bounder
 
 N = 32
@@ -253,7 +254,7 @@ def _interpolated(kind: str):
 
     return (
         lambda: mock.patch.object(Problem, "_warped", in_search),
-        lambda: mock.patch.object(Problem, "_evaluated_twice", in_reading),
+        lambda: mock.patch.object(Reader, "_evaluated_twice", in_reading),
     )
 
 
@@ -268,7 +269,7 @@ def _displacement_times(factor: float):
 
     return (
         lambda: mock.patch.object(Problem, "_warped", in_search),
-        lambda: mock.patch.object(Problem, "_evaluated_twice", in_reading),
+        lambda: mock.patch.object(Reader, "_evaluated_twice", in_reading),
     )
 
 

@@ -105,7 +105,7 @@ def test_gradient_bound_by_hand():
 
 
 SOURCES = [
-    signals.BandLimited(0.05),
+    signals.BandLimited(0.08),
     signals.BandLimited(0.25),
     signals.BandLimited(0.4),
     signals.Sobolev(0.3),
