@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from scatter_theory.verify._common import (
     Progress,
     chunk_size,
     finish,
+    given,
     in_double,
     layer_constants,
     path_hypothesis,
@@ -123,8 +125,12 @@ def deformation(
             "`deformation(sup_omega=...)`: a phase makes signals complex, and this extractor was made for real ones. "
             "Use FeatureExtractor(..., complex_input=True)."
         )
-    if not isinstance(signals, (SignalClass, Signal)):
-        signals = Interpolant(phi.prepare(signals).detach().reshape(-1, *phi.grid.shape), phi.grid)
+    for name, value, kinds in (("family", family, (Family, Field, NoneType)), ("warp", warp, (Exact, Interpolated))):
+        if not isinstance(value, kinds):
+            raise TypeError(
+                f"`deformation({name}=...)`: got {value!r}, expected {' or '.join(k.__name__ for k in kinds)}."
+            )
+    signals = _prepared(phi, signals)
     rule = rule_for(signals, bound, phi.grid)
     problem = Problem(
         phi,
@@ -178,7 +184,7 @@ def _assemble(
     """The check from its witnesses, one per cell; the chain "features / signal" gets rows only where it breaks."""
     problem = reader.problem
     kept = [i for i, (_, output) in enumerate(problem.cells) if output != CHAIN or _breaks(witnesses[i])]
-    chain = max(w.measured / w.bound for w in witnesses if w.output == CHAIN)
+    chain = max(w.ratio for w in witnesses if w.output == CHAIN)
     cells, rows, attack = (
         [problem.cells[i] for i in kept],
         [witnesses[i] for i in kept],
@@ -250,7 +256,7 @@ def _breaks(w: Witness) -> bool:
 def _restricted(attack: Attack, witnesses: list[Witness], kept: list[int]) -> Attack:
     """The attack on some cells, its ratios taken from the plain form of the bound to the sharp one."""
     index = torch.tensor(kept)
-    sharp = torch.tensor([w.measured / w.bound for w in witnesses], dtype=torch.float64)[index]
+    sharp = torch.tensor([w.ratio for w in witnesses], dtype=torch.float64)[index]
     change = sharp / attack.best[index].clamp_min(1e-300)
     return replace(
         attack,
@@ -259,6 +265,19 @@ def _restricted(attack: Attack, witnesses: list[Witness], kept: list[int]) -> At
         modes=[attack.modes[i] for i in kept],
         by_mode={mode: top[index] * change for mode, top in attack.by_mode.items()},
     )
+
+
+def _prepared(phi: FeatureExtractor, signals: Any) -> SignalClass | Signal:
+    """A class or signals that the extractor takes; arrays become interpolants, without those that are 0."""
+    if not isinstance(signals, (SignalClass, Signal)):
+        return Interpolant(given(phi, signals), phi.grid)
+    values_are_real = signals.real if isinstance(signals, Signal) else not getattr(signals, "complex_valued", False)
+    if not values_are_real and not phi.complex_input:
+        raise ValueError(
+            "`deformation(signals=...)`: got complex signals, but the extractor was built for real ones. Build it with "
+            "`complex_input=True`."
+        )
+    return signals
 
 
 def _sizes(phi: FeatureExtractor, sup_tau: Sequence[float] | None) -> list[float] | None:

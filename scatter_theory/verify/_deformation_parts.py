@@ -44,13 +44,13 @@ class SignalPart:
         if self.parametric:
             self.pools = self._parameters(effort.random, structured, rng)
         elif isinstance(source, Signal):
-            if len(source.batch) != 1 or source.batch[0] < 1:
+            if len(source.batch) != 1:
                 raise ValueError(
                     f"`deformation(signals=...)`: got signals of batch {source.batch}, expected (n,); take a part with "
                     "`signals.select([i])`, or draw with n=1."
                 )
             self.lists = [source]
-            self.pools = {"given": self._places(0, source.batch[0])}
+            self.pools = {"given": self._places(0, source.batch[0])} if source.batch[0] else {}
         else:
             self.pools = self._drawn(min(effort.random, MOST_DRAWN), min(structured, MOST_DRAWN), rng)
 
@@ -185,7 +185,8 @@ class FieldPart:
         factor = self.levels[level] / sup.clamp_min(tiny)
         if self.sup_jacobian is not None:
             allowed = self.sup_jacobian / jacobian.clamp_min(tiny)
-            factor = torch.where(jacobian.isinf(), factor, torch.minimum(factor, allowed))
+            free = jacobian.isinf() | (jacobian == 0)
+            factor = torch.where(free, factor, torch.minimum(factor, allowed))
         return factor
 
 

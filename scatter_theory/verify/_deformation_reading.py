@@ -66,6 +66,13 @@ class Witness:
     rounding: float
     disagreement: float
 
+    @property
+    def ratio(self) -> float:
+        """``measured / bound``; what is within rounding of a bound of 0 counts as 0."""
+        if self.bound == 0:
+            return 0.0 if self.measured <= self.rounding + self.disagreement else math.inf
+        return self.measured / self.bound
+
     def to_dict(self, grid: Grid) -> dict[str, Any]:
         """Arrays and numbers that reproduce the measured value, for storage."""
         stored = {"f": self.values[0], "F f": self.warped[0]}

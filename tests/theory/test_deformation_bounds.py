@@ -27,7 +27,8 @@ def test_the_constant_of_the_theorem():
 
 
 @pytest.mark.parametrize(
-    ("D", "densities", "X"), [(0.3, [0.1], 1.0), (0.5, [0.25, 0.25], 3.0), (0.2, [0.3, 0.1, 0.4], 0.5), (0.5, [0], math.inf)]
+    ("D", "densities", "X"),
+    [(0.3, [0.1], 1.0), (0.5, [0.25, 0.25], 3.0), (0.2, [0.3, 0.1, 0.4], 0.5), (0.5, [0], math.inf)],
 )
 def test_grid_factor_lies_just_above_its_integral(D, densities, X):
     def integrand(s):
@@ -60,7 +61,7 @@ def displaced(N, M, tau):
 
 
 def smooth_field(rng, N, d, D, degree=2):
-    """Trigonometric displacement at the grid points whose Jacobian entries add up to at most D (sum of coefficients)."""
+    """Trigonometric displacement at the grid points; d times its largest Jacobian entry is at most D (coefficients)."""
     x = np.array(list(itertools.product(np.arange(N) / N, repeat=d)))
     tau, slope = np.zeros((N**d, d)), 0.0
     for k in itertools.product(range(-degree, degree + 1), repeat=d):

@@ -429,6 +429,42 @@ def test_wrong_signals_are_refused():
         check(extractor(), signals.BandLimited(0.1).draw(st.Grid.line(32), 1, generator=0))
 
 
+def test_complex_signals_are_not_cut_to_real_ones():
+    band = signals.BandLimited(0.1, complex_valued=True)
+    for source in (band, band.draw(LINE, 2, generator=0)):
+        with pytest.raises(ValueError, match="complex_input"):
+            check(extractor(), source)
+
+
+@pytest.mark.parametrize(("name", "value"), [("family", "rotations"), ("warp", "bilinear")])
+def test_arguments_of_another_kind_are_refused(name, value):
+    with pytest.raises(TypeError, match=name):
+        check(extractor(), signals.BandLimited(0.1), **{name: value})
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7])
+def test_tiny_lines(n):
+    """Also where nothing can move: one or two samples carry a constant only."""
+    phi = st.FeatureExtractor([st.Layer(st.frames.Wavelets(J=1))], st.Grid.line(n))
+    result = check(phi, torch.randn((2, n), generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 3)
+    assert result.outcome in (Outcome.HOLDS, Outcome.VACUOUS)
+
+
+def test_constants_do_not_move_and_zeros_are_no_data():
+    result = check(extractor(), torch.ones((2, 64), dtype=torch.float64))
+    assert result.outcome in (Outcome.HOLDS, Outcome.VACUOUS)
+    assert result.worst == 0
+    for nothing in (torch.zeros((2, 64), dtype=torch.float64), torch.zeros((0, 64), dtype=torch.float64)):
+        assert check(extractor(), nothing).outcome is Outcome.INCONCLUSIVE
+
+
+def test_no_jacobian_leaves_translations():
+    result = check(extractor(), signals.BandLimited(0.1), sup_jacobian=0.0)
+    assert result.outcome is Outcome.HOLDS
+    assert result.extra["d sup |D tau|"].max() == 0
+    assert result.extra["sup |tau|"].max() == pytest.approx(1.0)
+
+
 def test_an_interrupted_search_stops():
     def stop(done, total, text):
         raise KeyboardInterrupt
