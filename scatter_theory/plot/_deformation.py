@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from scatter_theory.plot._display import Display
-from scatter_theory.plot._style import COLOURS, MARKERS
+from scatter_theory.plot._style import COLOURS, MARKERS, spans_decades
 from scatter_theory.theory import THEOREMS
 
 #: Power of the size of the displacement that the bound of each class promises.
@@ -19,15 +20,14 @@ _EXPONENTS = {"deformation_cartoon": 0.5}
 class DeformationDisplay(Display):
     """Distances against the size of the displacement, on logarithmic axes.
 
-    The line is the bound; the points are the largest distances found of signals, of features, and of the features of
-    each layer; the worst point is ringed. The dotted line has the slope that the theorem promises.
+    The line is the bound of the signals' distance; the points are the largest distances found of signals, of features,
+    and of the features of each layer, with displacements up to that size; the worst point is ringed. The dotted line
+    has the slope that the theorem promises.
 
     Parameters
     ----------
-    x : (n,) array
-        Sizes of the displacement.
-    bound : (n,) array
-        Bound of the signals' distance.
+    x, bound : (n,) arrays
+        Sizes of the displacements, and the bound there.
     curves : mapping of str to (n,) arrays
         Largest distances by output.
     exponent : float
@@ -100,6 +100,7 @@ class DeformationDisplay(Display):
             ax.set_title(f"{self.title}\nworst ratio {self.ratio:.4g} ({output}, ringed)")
         ax.set_xscale("log")
         ax.set_yscale("log")
+        self._ticks(ax)
         self._limits(ax)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -117,8 +118,15 @@ class DeformationDisplay(Display):
             "zorder": 3,
             **style,
         }
-        shown = np.where(values > 0, values, np.nan)
-        return ax.plot(self.x, shown, **options)[0]
+        return ax.plot(self.x, np.where(values > 0, values, np.nan), **options)[0]
+
+    def _ticks(self, ax: Any) -> None:
+        """Labels at powers of ten; also at twice and five times them where the sizes span little."""
+        narrow = not spans_decades(self.x, 50.0)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        if narrow:
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
     def _promised(self, ax: Any) -> Any:
         """A line of the promised slope below the bound, through half of its first point."""

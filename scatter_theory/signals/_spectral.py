@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,15 @@ class _Spectral(SignalClass):
     def _members(self, coefficients: Tensor, grid: Grid) -> BandLimitedSignal:
         ball = self.ball(grid)
         return self.member(ball.pack(coefficients * ball.mask()), grid)
+
+    def holds(self, bins: Sequence[int], grid: Grid) -> bool:
+        """Whether the class has a tone with these integer frequencies (missing ones are 0) on the torus of a grid."""
+        length = math.hypot(*(k / L for k, L in zip(bins, grid.extent, strict=False)))
+        return 0 < length <= self.ball(grid).radius * (1 + 1e-12)
+
+    def tones(self, bins: Sequence[tuple[int, ...]], grid: Grid) -> BandLimitedSignal:
+        """Tones with integer frequencies that the class `holds`, of unit norm."""
+        return self._members(self.ball(grid).tones(bins), grid)
 
     def structured(self, grid: Grid, n: int, *, generator: Seed = None) -> BandLimitedSignal:
         """Tones at and near the edge in many directions, beats of neighbouring ones, and concentrated bumps."""

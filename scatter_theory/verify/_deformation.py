@@ -147,7 +147,7 @@ def deformation(
     )
     pools = problem.candidates()
     common: dict[str, Any] = {
-        "x_label": f"sup |tau| in {phi.grid.unit}",
+        "x_label": f"sup |tau| [{phi.grid.unit}]",
         "started": started,
         "seed": seed,
         "grid": phi.grid,
@@ -167,8 +167,8 @@ def deformation(
         progress=progress,
     )
     reader = Reader(problem)
-    witnesses = [reader.witness(cell, attack) for cell in range(len(problem.cells))]
-    return _assemble(rule, phi, reader, witnesses, attack, warp, bound, common)
+    witnesses, origins = reader.witnesses(attack)
+    return _assemble(rule, phi, reader, witnesses, _restated(attack, witnesses, origins), warp, bound, common)
 
 
 def _assemble(
@@ -185,11 +185,7 @@ def _assemble(
     problem = reader.problem
     kept = [i for i, (_, output) in enumerate(problem.cells) if output != CHAIN or _breaks(witnesses[i])]
     chain = max(w.ratio for w in witnesses if w.output == CHAIN)
-    cells, rows, attack = (
-        [problem.cells[i] for i in kept],
-        [witnesses[i] for i in kept],
-        _restricted(attack, witnesses, kept),
-    )
+    cells, rows, attack = [problem.cells[i] for i in kept], [witnesses[i] for i in kept], _restricted(attack, kept)
     measured, bounds = np.array([w.measured for w in rows]), np.array([w.bound for w in rows])
     worst = worst_cell(measured, bounds, attack)
     w = rows[worst]
@@ -242,28 +238,34 @@ def _assemble(
     )
 
 
-def _positions(problem: Problem, cells: list[tuple[int, str]], rows: list[Witness]) -> list[float]:
-    """Sizes on the axis: those that were asked for, or those of the witnesses where a family has sizes of its own."""
-    if problem.field_part.scalable:
-        return [problem.levels[level] for level, _ in cells]
-    return [row.sizes.t for row in rows]
-
-
 def _breaks(w: Witness) -> bool:
     return not w.measured <= w.bound * (1 + ROUNDING) + w.rounding + w.disagreement
 
 
-def _restricted(attack: Attack, witnesses: list[Witness], kept: list[int]) -> Attack:
-    """The attack on some cells, its ratios taken from the plain form of the bound to the sharp one."""
+def _restated(attack: Attack, witnesses: list[Witness], origins: list[int]) -> Attack:
+    """The attack with the ratios of its witnesses, which the search for another output may have found.
+
+    What the modes reached is taken from the plain form of the bound to the sharp one by the factor between the two.
+    """
+    sharp = torch.tensor([w.ratio for w in witnesses], dtype=torch.float64)
+    modes = [attack.modes[i] for i in origins]
+    change = sharp / attack.best.clamp_min(1e-300)
+    by_mode = {mode: torch.minimum(top * change, sharp) for mode, top in attack.by_mode.items()}
+    for cell, mode in enumerate(modes):
+        by_mode[mode][cell] = sharp[cell]
+    signals = attack.signals[torch.tensor(origins, device=attack.signals.device)]
+    return replace(attack, best=sharp, signals=signals, modes=modes, by_mode=by_mode)
+
+
+def _restricted(attack: Attack, kept: list[int]) -> Attack:
+    """The attack on some of its cells."""
     index = torch.tensor(kept)
-    sharp = torch.tensor([w.ratio for w in witnesses], dtype=torch.float64)[index]
-    change = sharp / attack.best[index].clamp_min(1e-300)
     return replace(
         attack,
-        best=sharp,
+        best=attack.best[index],
         signals=attack.signals[index.to(attack.signals.device)],
         modes=[attack.modes[i] for i in kept],
-        by_mode={mode: top[index] * change for mode, top in attack.by_mode.items()},
+        by_mode={mode: top[index] for mode, top in attack.by_mode.items()},
     )
 
 

@@ -32,17 +32,26 @@ class SignalPart:
     ----------
     source : SignalClass or Signal
     grid : Grid
+    sizes : sequence of float
+        Sizes of the displacements.
     effort : Effort
     rng : torch.Generator
     """
 
-    def __init__(self, source: SignalClass | Signal, grid: Grid, effort: Effort, rng: torch.Generator) -> None:
+    def __init__(
+        self,
+        source: SignalClass | Signal,
+        grid: Grid,
+        sizes: Sequence[float],
+        effort: Effort,
+        rng: torch.Generator,
+    ) -> None:
         self.source, self.grid = source, grid
         self.parametric = isinstance(source, (BandLimited, Sobolev))
         self.lists: list[Signal] = []
         structured = math.ceil(effort.structured / FIELDS)
         if self.parametric:
-            self.pools = self._parameters(effort.random, structured, rng)
+            self.pools = self._parameters(effort.random, structured, sizes, rng)
         elif isinstance(source, Signal):
             if len(source.batch) != 1:
                 raise ValueError(
@@ -54,12 +63,17 @@ class SignalPart:
         else:
             self.pools = self._drawn(min(effort.random, MOST_DRAWN), min(structured, MOST_DRAWN), rng)
 
-    def _parameters(self, random: int, structured: int, rng: torch.Generator) -> Pools:
+    def _parameters(self, random: int, structured: int, sizes: Sequence[float], rng: torch.Generator) -> Pools:
+        """Drawn and structured members, and tones that a displacement of one of the sizes turns upside down."""
         pools = {}
         if random:
             pools["random"] = self.source.parameters(self.source.draw(self.grid, random, generator=rng))
         if structured:
-            pools["structured"] = self.source.parameters(self.source.structured(self.grid, structured, generator=rng))
+            members = [self.source.structured(self.grid, structured, generator=rng)]
+            bins = list(dict.fromkeys(round(self.grid.extent[0] / (2 * t)) for t in sizes))
+            opposite = [(k, *(0,) * (self.grid.ndim - 1)) for k in bins if self.source.holds((k,), self.grid)]
+            members += [self.source.tones(opposite, self.grid)] if opposite else []
+            pools["structured"] = torch.cat([self.source.parameters(m) for m in members])
         return {mode: _unit(z) for mode, z in pools.items()}
 
     def _drawn(self, random: int, structured: int, rng: torch.Generator) -> Pools:
@@ -83,9 +97,11 @@ class SignalPart:
         return next((z.shape[1] for z in self.pools.values()), 0)
 
     def steepest(self, z: Tensor) -> Tensor | None:
-        r"""Unit vectors v ``(n, d)`` with the largest :math:`\|v \cdot \nabla f\|`: polynomials, several dimensions."""
+        r"""Unit vectors v ``(n, d)`` with the largest :math:`\|v \cdot \nabla f\|`; None where that is not known."""
+        if self.grid.ndim == 1:
+            return torch.ones((z.shape[0], 1), dtype=torch.float64)
         parts = self.groups(z)
-        if self.grid.ndim == 1 or len(parts) > 1 or not isinstance(parts[0][1], BandLimitedSignal):
+        if len(parts) > 1 or not isinstance(parts[0][1], BandLimitedSignal):
             return None
         p = parts[0][1].polynomial
         power, xi = p.coefficients.detach().abs().square().flatten(1), p.frequencies.flatten(1)
@@ -132,18 +148,24 @@ class FieldPart:
         self.levels = list(levels) if self.scalable else list(self.SHARES)
         self._limits = [] if self.scalable else [self._limit(level) for level in range(len(self.levels))]
 
+    @property
+    def sizes(self) -> list[float]:
+        """Sizes of the displacements, in units."""
+        return self.levels if self.scalable else self._limits
+
     def _limit(self, level: int) -> float:
         """Largest displacement among the structured members of a bounded family at one level."""
         members = self.field(self.family.structured(self.grid, FIELDS), level)
         return float(members.norms().sup.upper.max())
 
-    def nominal(self, sup: Tensor, factor: Tensor, level: int) -> Tensor:
-        """Size against which distances are held in the search, ``(n,)``.
+    def size(self, level: int | Tensor, like: Tensor) -> Tensor:
+        """Size of every level, or of each candidate's own, on the device of `like`.
 
-        Fields that can be scaled have the size that was asked for, or less where their Jacobian binds. In a bounded
-        family all members are held against the largest, so that the search looks for distance and not for a quotient.
+        All displacements of a level are held against it, also those that are smaller because their Jacobian binds: the
+        search looks for distance and not for a quotient.
         """
-        return (sup * factor).detach() if self.scalable else torch.full_like(sup, self._limits[level])
+        sizes = torch.tensor(self.sizes, dtype=torch.float64, device=like.device)
+        return sizes.index_select(0, level) if isinstance(level, Tensor) else sizes.select(0, level)
 
     def along(self, vectors: Tensor) -> Tensor:
         """Parameters of translations by vectors ``(n, d)``; none if the family holds none."""
@@ -162,14 +184,14 @@ class FieldPart:
             pools["structured"] = self.family.structured(self.grid, FIELDS)
         return {mode: _unit(z) if self.family.scalable else z for mode, z in pools.items()}
 
-    def field(self, z: Tensor, level: int) -> Field:
+    def field(self, z: Tensor, level: int | Tensor) -> Field:
         """Fields ``(n,)`` of the rows, not scaled; of a bounded family, within its share of the limit."""
         if isinstance(self.family, Field):
             return self.family if self.family.batch == () else self.family.select(0)
         family = self.family if self.scalable else self.family.at_most(self.levels[level])
         return family.member(z, self.grid)
 
-    def values(self, z: Tensor, level: int, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values(self, z: Tensor, level: int | Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Displacements ``(n, d, *shape)`` and Jacobians ``(n, d, d, *shape)`` at common points, not scaled."""
         field, n = self.field(z, level), z.shape[0]
         tau, slopes = field.at(points), field.jacobian(points)
@@ -177,12 +199,12 @@ class FieldPart:
             return tau.expand(n, *tau.shape), slopes.expand(n, *slopes.shape)
         return tau, slopes
 
-    def factor(self, sup: Tensor, jacobian: Tensor, level: int) -> Tensor:
-        """Scale for fields with these norms, ``(n,)``."""
+    def factor(self, sup: Tensor, jacobian: Tensor, level: int | Tensor) -> Tensor:
+        """Scale for fields with these norms, ``(n,)``; one level for all, or one for each."""
         if not self.scalable:
             return torch.ones_like(sup)
         tiny = torch.finfo(torch.float64).tiny
-        factor = self.levels[level] / sup.clamp_min(tiny)
+        factor = self.size(level, sup) / sup.clamp_min(tiny)
         if self.sup_jacobian is not None:
             allowed = self.sup_jacobian / jacobian.clamp_min(tiny)
             free = jacobian.isinf() | (jacobian == 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -104,48 +104,66 @@ class Reader:
     def __init__(self, problem: Problem) -> None:
         self.problem, self.phi = problem, problem.phi
 
-    def witness(self, cell: int, attack: Attack) -> Witness:
-        """The best candidate of a cell, evaluated again by direct summation with certified sizes."""
-        level, output = self.problem.cells[cell]
+    def witnesses(self, attack: Attack) -> tuple[list[Witness], list[int]]:
+        """The witness of every cell, and the cell whose search found it.
+
+        What was found for one output is read for all outputs of its size, and the largest ratio counts.
+        """
+        found = [self._read(cell, attack.signals[cell][None]) for cell in range(len(self.problem.cells))]
+        chosen, origins = [], []
+        for level, output in self.problem.cells:
+            rivals = [i for i, cell in enumerate(self.problem.cells) if cell[0] == level]
+            best = max(rivals, key=lambda i: found[i][output].ratio)
+            chosen.append(found[best][output])
+            origins.append(best)
+        return chosen, origins
+
+    def _read(self, cell: int, z: Tensor) -> dict[str, Witness]:
+        """The candidate of a cell, by output, evaluated by direct summation with certified sizes."""
+        level, _ = self.problem.cells[cell]
         with torch.no_grad():
-            a, b, c = self.problem.blocks(attack.signals[cell][None])
+            a, b, c = self.problem.blocks(z)
             f = self.problem.signal_part.groups(a)[0][1]
             field = self.problem.field_part.field(b, level)
             norms = field.norms()
             factor = self.problem.field_part.factor(norms.sup.upper, norms.jacobian.upper, level)
             field = field.scaled(factor if field.batch else float(factor))
             omega = phase(c, self.phi.grid, self.problem.sup_omega) if self.problem.sup_omega else None
-            return self._read(f, Deformation(field, omega), output)
+            return self._evaluated(f, Deformation(field, omega), self.problem.field_part.sizes[level])
 
-    def _read(self, f: Signal, deformation: Deformation, output: str) -> Witness:
-        grid, norms = self.phi.grid, deformation.tau.norms()
+    def _evaluated(self, f: Signal, deformation: Deformation, size: float) -> dict[str, Witness]:
+        """Everything that is read of one deformed signal; the bounds are those of displacements up to `size`."""
+        grid, rule, norms = self.phi.grid, self.problem.rule, deformation.tau.norms()
         omega = 0.0 if deformation.omega is None else float(supremum(deformation.omega).upper.max())
         sizes = Sizes(float(norms.sup.upper.max()), grid.ndim * float(norms.jacobian.upper.max()), omega)
-        values, unit = f.on(grid).to(self.phi.device), float(self.problem.rule.unit(f).max())
+        values, unit = f.on(grid).to(self.phi.device), float(rule.unit(f).max())
         warped, disagreement = self._evaluated_twice(f, grid, deformation)
-        signal = float(grid.norm(warped - values).max())
-        features = self.phi(torch.cat([values, warped]).to(self.phi.signal_dtype))
-        distances = {"signal": signal, **{k: float(v[0]) for k, v in feature_distances(features).items()}}
-        constant = self.problem.lipschitz[output].value
-        bound = self.problem.rule.bound(f, grid, sizes) if output != CHAIN else signal / unit
-        norm = float(grid.norm(values).max())
-        return Witness(
-            f=f,
-            deformation=deformation,
-            values=values,
-            warped=warped,
-            sizes=sizes,
-            unit=unit,
-            output=output,
-            measured=distances[output] / unit,
-            bound=constant * bound,
-            continuum=self.problem.rule.continuum(f, grid, sizes),
-            cap=constant * self.problem.rule.cap(f, grid, sizes) if output != CHAIN else math.inf,
-            signal=signal / unit,
-            fine=self._fine(f, deformation, unit),
-            rounding=64 * EPS * norm / unit,
-            disagreement=disagreement / unit,
-        )
+        signal = float(grid.norm(warped - values).max()) / unit
+        found = feature_distances(*(self.phi(x.to(self.phi.signal_dtype)) for x in (warped, values)))
+        measured = {"signal": signal, **{output: float(v[0]) / unit for output, v in found.items()}}
+        asked = replace(sizes, t=max(size, sizes.t))
+        bound, cap = rule.bound(f, grid, asked), rule.cap(f, grid, asked)
+        shared = {
+            "f": f,
+            "deformation": deformation,
+            "values": values,
+            "warped": warped,
+            "sizes": sizes,
+            "unit": unit,
+            "continuum": rule.continuum(f, grid, asked),
+            "signal": signal,
+            "fine": self._fine(f, deformation, unit),
+            "rounding": 64 * EPS * float(grid.norm(values).max()) / unit,
+            "disagreement": disagreement / unit,
+        }
+        witnesses = {}
+        for output, value in measured.items():
+            constant = self.problem.lipschitz[output].value
+            limit, trivial = (signal, math.inf) if output == CHAIN else (bound, cap)
+            witnesses[output] = Witness(
+                output=output, measured=value, bound=constant * limit, cap=constant * trivial, **shared
+            )
+        return witnesses
 
     def _evaluated_twice(self, f: Signal, grid: Grid, deformation: Deformation) -> tuple[Tensor, float]:
         """The deformed signal by direct summation, and how far a fast evaluation is from it."""
@@ -183,7 +201,7 @@ class Reader:
                 return []
             with torch.no_grad():
                 plain = w.f.on(finer).to(phi.device)
-                found = feature_distances(phi(torch.cat([plain, warped]).to(self.phi.signal_dtype)))
+                found = feature_distances(*(phi(x.to(self.phi.signal_dtype)) for x in (warped, plain)))
                 found["signal"] = finer.norm(warped - plain)
             values.append(float(found[w.output][0]) / w.unit)
         return values if len(values) > 1 else []

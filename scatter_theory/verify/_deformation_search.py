@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,6 +25,18 @@ from scatter_theory.verify._rules import Rule
 
 #: Features against the distance of their own signals: the first inequality of the chain.
 CHAIN = "features / signal"
+
+
+@dataclass(frozen=True, eq=False)
+class _Still:
+    """Signals before they move: their rows (None: all), values and features, and the numbers of their movement."""
+
+    rows: Tensor | None
+    f: Signal
+    values: Tensor
+    features: Features
+    b: Tensor
+    c: Tensor
 
 
 class Problem:
@@ -62,8 +75,8 @@ class Problem:
         self.phi, self.rule, self.warp, self.search, self.sup_omega = phi, rule, warp, search, sup_omega
         self.effort, self.rng = effort, generator
         family = family if family is not None else default_family()
-        self.signal_part = SignalPart(signals, phi.grid, effort, generator)
         self.field_part = FieldPart(family, sup_tau, sup_jacobian, phi.grid)
+        self.signal_part = SignalPart(signals, phi.grid, self.field_part.sizes, effort, generator)
         self.levels = self.field_part.levels
         self.outputs = ("signal", CHAIN, "all layers", *(f"layer {n}" for n in range(phi.depth + 1)))
         self.cells = [(level, output) for output in self.outputs for level in range(len(self.levels))]
@@ -119,67 +132,79 @@ class Problem:
 
     def ratios(self, z: Tensor) -> Tensor:
         """Objective of the search, ``(n, n_cells)``."""
+        still = self._still(z)
         columns: dict[tuple[int, str], Tensor] = {}
         for level in range(len(self.levels)):
-            for output, ratio in self._at_level(z, level).items():
+            for output, ratio in self._moved(still, level).items():
                 columns[level, output] = ratio
         return torch.stack([columns[cell] for cell in self.cells], -1)
 
     def climb(self, z: Tensor, cells: Tensor) -> Tensor:
-        """Ratio of one cell for every candidate, ``(n,)``; candidates climb at the level of their own cell."""
-        ratios = z.new_zeros(z.shape[0])
-        for level in range(len(self.levels)):
-            found = self._at_level(z, level)
-            for index, cell in enumerate(self.cells):
-                if cell[0] == level:
-                    ratios = torch.where(cells == index, found[cell[1]], ratios)
-        return ratios
+        """Ratio of one cell for every candidate, ``(n,)``: each is moved by the size of its own cell."""
+        places = torch.tensor([[lev, self.outputs.index(out)] for lev, out in self.cells], device=z.device)
+        own, output = places.index_select(0, cells).unbind(1)
+        still = self._still(z)
+        if self.field_part.scalable:
+            table = torch.stack([*self._moved(still, own).values()], -1)
+        else:
+            tables = [torch.stack([*self._moved(still, k).values()], -1) for k in range(len(self.levels))]
+            index = own[:, None, None].expand(-1, len(self.outputs), 1)
+            table = torch.stack(tables, -1).gather(2, index)[..., 0]
+        return table.gather(1, output[:, None])[:, 0]
 
     def blocks(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the signal, of the displacement and of the phase."""
         a, b, c = z.split(self._widths, 1)
         return (a.detach() if self.search == "field" else a), (b.detach() if self.search == "signal" else b), c
 
-    def _at_level(self, z: Tensor, level: int) -> dict[str, Tensor]:
-        """Ratios ``(n,)`` of every output at one size."""
+    def _still(self, z: Tensor) -> list[_Still]:
+        """Signals of the candidates before they move, with their features."""
         a, b, c = self.blocks(z)
-        parts = self.signal_part.groups(a)
-        if len(parts) == 1:
-            return self._ratios_of(parts[0][1], b, c, level)
-        merged: dict[str, Tensor] = {}
-        for rows, f in parts:
-            for output, ratio in self._ratios_of(f, b[rows], c[rows], level).items():
-                merged[output] = merged.get(output, z.new_zeros(z.shape[0])).index_copy(0, rows, ratio)
+        parts = []
+        for rows, f in self.signal_part.groups(a):
+            values = f.on(self.phi.grid).to(self.phi.device)
+            features = self.phi(values.to(self.phi.signal_dtype))
+            parts.append(_Still(rows, f, values, features, *((b, c) if rows is None else (b[rows], c[rows]))))
+        return parts
+
+    def _moved(self, still: list[_Still], level: int | Tensor) -> dict[str, Tensor]:
+        """Ratios ``(n,)`` of every output, in their order, at one size or at one for every candidate."""
+        if len(still) == 1:
+            return self._ratios_of(still[0], level)
+        n = sum(len(part.b) for part in still)
+        merged = {output: still[0].values.new_zeros(n, dtype=torch.float64) for output in self.outputs}
+        for part in still:
+            own = level[part.rows] if isinstance(level, Tensor) else level
+            for output, ratio in self._ratios_of(part, own).items():
+                merged[output] = merged[output].index_copy(0, part.rows, ratio)
         return merged
 
-    def _ratios_of(self, f: Signal, b: Tensor, c: Tensor, level: int) -> dict[str, Tensor]:
-        grid = self.phi.grid
-        points = grid.points(device=self.phi.device)
-        tau, slopes = self.field_part.values(b, level, points)
+    def _ratios_of(self, still: _Still, level: int | Tensor) -> dict[str, Tensor]:
+        grid, device, f, values = self.phi.grid, self.phi.device, still.f, still.values
+        points = grid.points(device=device)
+        tau, slopes = self.field_part.values(still.b, level, points)
         sup = torch.linalg.vector_norm(tau, dim=1).flatten(1).amax(1)
         jacobian = slopes.abs().flatten(1).amax(1)
         factor = self.field_part.factor(sup, jacobian, level)
         tau = tau * factor.reshape(-1, *(1,) * (grid.ndim + 1))
-        device = self.phi.device
-        values = f.on(grid).to(device)
         warped = self._warped(f, values, points, tau).to(device)
-        omega = phase(c, grid, self.sup_omega) if self.sup_omega else None
+        omega = phase(still.c, grid, self.sup_omega) if self.sup_omega else None
         warped = warped if omega is None else modulated(warped, grid, omega)
-        unit = self.rule.unit(f).to(device)
-        nominal = self.field_part.nominal(sup, factor, level)
-        reference = self.rule.reference(f, grid, nominal.to(f.device)).to(device)
+        size = self.field_part.size(level, sup).expand_as(sup)
+        reference = self.rule.reference(f, grid, size.to(f.device)).to(device)
         if self.rule.needs_jacobian and self.field_part.scalable:
             D = (grid.ndim * jacobian * factor).detach().clamp(max=0.999)
             reference = reference * (2 / (1 + (1 - D).sqrt()))
         if omega is not None:
             reference = reference + 2 * math.pi * self.sup_omega * safe_sqrt(grid.energy(values))
         signal = safe_sqrt(grid.energy(warped - values))
-        size = safe_sqrt(grid.energy(values))
-        ratios = {"signal": safe_ratio(signal, reference, unit * 1e-3)}
-        distances = feature_distances(self.phi(torch.cat([values, warped]).to(self.phi.signal_dtype)))
+        norm = safe_sqrt(grid.energy(values))
+        ratios = {"signal": safe_ratio(signal, reference, self.rule.unit(f).to(device) * 1e-3)}
+        distances = feature_distances(self.phi(warped.to(self.phi.signal_dtype)), still.features)
         for output, distance in distances.items():
             constant = self.lipschitz[output].value
             limit = signal if output == CHAIN else reference
-            ratios[output] = safe_ratio(distance, constant * limit, size * 1e-3)
+            ratios[output] = safe_ratio(distance, constant * limit, norm * 1e-3)
         return ratios
 
     def _warped(self, f: Signal, values: Tensor, points: Tensor, tau: Tensor) -> Tensor:
@@ -189,10 +214,9 @@ class Problem:
         return self.warp.moved(values, self.phi.grid, tau)
 
 
-def feature_distances(features: Features) -> dict[str, Tensor]:
-    """Distances ``(n,)`` between the second and the first half of a batch, by output."""
-    n = features.pruned.shape[0] // 2
-    parts = [layer.grid.energy(layer.values[n:] - layer.values[:n]).sum(-1) for layer in features]
+def feature_distances(moved: Features, still: Features) -> dict[str, Tensor]:
+    """Distances ``(n,)`` of features, by output."""
+    parts = [a.grid.energy(a.values - b.values).sum(-1) for a, b in zip(moved, still, strict=True)]
     total = safe_sqrt(torch.stack(parts, -1).sum(-1))
     return {CHAIN: total, "all layers": total, **{f"layer {k}": safe_sqrt(part) for k, part in enumerate(parts)}}
 

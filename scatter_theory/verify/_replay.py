@@ -99,7 +99,7 @@ def replay(witness: str | Path | Mapping[str, Any], phi: FeatureExtractor) -> Re
         error = float((now - moved).abs().max() / f.abs().max())
         moved = now
     with torch.no_grad():
-        distances = feature_distances(phi(torch.stack([f, moved]).to(phi.signal_dtype)))
+        distances = feature_distances(*(phi(x[None].to(phi.signal_dtype)) for x in (moved, f)))
         distances["signal"] = grid.norm(moved - f)[None]
     output = facts["output"]
     return Replay(output, facts["measured"], float(distances[output][0]) / facts["unit value"], error)

@@ -140,6 +140,20 @@ def test_no_bound_is_exceeded_by_a_deeper_search(source, form, d):
             assert result.worst <= 1 + 1e-9
 
 
+def test_large_displacements_turn_a_tone_upside_down():
+    """Half a period: distance 2, the largest there is."""
+    result = check(extractor(), signals.BandLimited(0.2), sup_tau=[4.0, 8.0])
+    assert result.measured[rows(result, "signal")] == pytest.approx([2.0, 2.0], rel=1e-9)
+
+
+def test_what_one_output_found_counts_for_all():
+    """All layers together move at least as far as each of them."""
+    result = check(extractor(), signals.BandLimited(0.25), sup_tau=[0.25, 1.0, 4.0], effort=Effort(8, 64, 20, 2))
+    together = result.measured[rows(result, "all layers")]
+    for n in range(3):
+        assert np.all(result.measured[rows(result, f"layer {n}")] <= together * (1 + 1e-12))
+
+
 # --- hypotheses ------------------------------------------------------------------------------------------------------
 
 
