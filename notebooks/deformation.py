@@ -136,7 +136,7 @@ for R in bands:
         own = rows(found, output)
         table[R, output] = found.measured[own] / found.extra["bound in L2"][own]
     own = rows(found, "all layers")
-    table[R, "published"] = found.measured[own] / (published * found.constants["R"].value * found.extra["sup |tau|"][own])
+    table[R, "published"] = found.measured[own] / (published * found.constants["R"].value * found.x[own])
 
 print("R      sup|tau|   signals  features   layer 0  layer 1  layer 2   features / published")
 for R in bands:
@@ -290,9 +290,9 @@ for ax, data in zip(axes, (ecg, camera), strict=True):
     found, h = curves[data.name], data.grid.spacing[0]
     for output, look, label in (("signal", "o-", "signal"), ("all layers", "s--", "features, all layers")):
         own = rows(found, output)
-        ax.loglog(found.extra["sup |tau|"][own] / h, found.measured[own], look, label=label)
+        ax.loglog(found.x[own] / h, found.measured[own], look, label=label)
     own = rows(found, "signal")
-    ax.loglog(found.extra["sup |tau|"][own] / h, found.bound[own], "k-", label="bound")
+    ax.loglog(found.x[own] / h, found.bound[own], "k-", label="bound")
     ax.axhline(2, color="grey", linestyle=":", label="trivial limit, translations")
     ax.axhspan(1 + math.sqrt(2), 20, color="#DDDDDD", zorder=0, label="trivial limit, D = 1/2:\nbeyond, the bound\nsays nothing")
     ax.set(xlabel="sup |tau| [samples]", ylabel="distance / ||f||", title=data.name, ylim=(5e-4, 20))
@@ -308,7 +308,7 @@ for degrees in (4, 10):
     turned = verify.deformation(
         network(camera.grid, J=2),
         camera.values - camera.values.mean(),
-        family=deform.Rotations(max_angle=math.radians(degrees)),
+        family=deform.rotations(max_angle=math.radians(degrees)),
         effort=verify.Effort(random=4, structured=8, steps=0, restarts=0),
         generator=0,
     )

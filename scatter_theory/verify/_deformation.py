@@ -101,7 +101,7 @@ def deformation(
         (features against the bound times their Lipschitz constant). The first inequality is searched too; it gets rows
         of its own, ``"features / signal"``, only where it breaks. Columns in ``extra``: sizes of the witness, its
         signal's distance on this grid and on a finer one, the bound in :math:`L^2`. Witness: signal, displacement,
-        phase, and the values on finer grids.
+        phase, the best ratio (plain form) after each step of the ascent, and the values on finer grids.
 
     Raises
     ------
@@ -223,6 +223,7 @@ def _assemble(
             "mode": attack.modes[worst],
             "seed": common["seed"],
             "form": form,
+            "best so far": list(attack.curve),
             **({"refinement": trend} if trend else {}),
         },
         extra={

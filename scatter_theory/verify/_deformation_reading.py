@@ -107,16 +107,34 @@ class Reader:
     def witnesses(self, attack: Attack) -> tuple[list[Witness], list[int]]:
         """The witness of every cell, and the cell whose search found it.
 
-        What was found for one output is read for all outputs of its size, and the largest ratio counts.
+        What was found for one output is read for all outputs of its size, and the largest ratio counts. A smaller
+        displacement is one of the larger size too: if it moved an output farther, it takes the place.
         """
-        found = [self._read(cell, attack.signals[cell][None]) for cell in range(len(self.problem.cells))]
+        cells, sizes = self.problem.cells, self.problem.field_part.sizes
+        found = [self._read(cell, attack.signals[cell][None]) for cell in range(len(cells))]
         chosen, origins = [], []
-        for level, output in self.problem.cells:
-            rivals = [i for i, cell in enumerate(self.problem.cells) if cell[0] == level]
-            best = max(rivals, key=lambda i: found[i][output].ratio)
-            chosen.append(found[best][output])
+        for level, output in cells:
+            same = [i for i, (other, _) in enumerate(cells) if other == level]
+            best = max(same, key=lambda i: found[i][output].ratio)
+            witness = found[best][output]
+            smaller = [i for i, (other, _) in enumerate(cells) if sizes[other] < sizes[level]]
+            farthest = max(smaller, key=lambda i: found[i][output].measured, default=best)
+            if output != CHAIN and found[farthest][output].measured > witness.measured:
+                best, witness = farthest, self._bounded(found[farthest][output], sizes[level])
+            chosen.append(witness)
             origins.append(best)
         return chosen, origins
+
+    def _bounded(self, w: Witness, size: float) -> Witness:
+        """The witness with the bounds of displacements up to a larger size."""
+        grid, rule, constant = self.phi.grid, self.problem.rule, self.problem.lipschitz[w.output].value
+        asked = replace(w.sizes, t=max(size, w.sizes.t))
+        return replace(
+            w,
+            bound=constant * rule.bound(w.f, grid, asked),
+            cap=constant * rule.cap(w.f, grid, asked),
+            continuum=rule.continuum(w.f, grid, asked),
+        )
 
     def _read(self, cell: int, z: Tensor) -> dict[str, Witness]:
         """The candidate of a cell, by output, evaluated by direct summation with certified sizes."""
@@ -141,8 +159,6 @@ class Reader:
         signal = float(grid.norm(warped - values).max()) / unit
         found = feature_distances(*(self.phi(x.to(self.phi.signal_dtype)) for x in (warped, values)))
         measured = {"signal": signal, **{output: float(v[0]) / unit for output, v in found.items()}}
-        asked = replace(sizes, t=max(size, sizes.t))
-        bound, cap = rule.bound(f, grid, asked), rule.cap(f, grid, asked)
         shared = {
             "f": f,
             "deformation": deformation,
@@ -150,18 +166,19 @@ class Reader:
             "warped": warped,
             "sizes": sizes,
             "unit": unit,
-            "continuum": rule.continuum(f, grid, asked),
             "signal": signal,
             "fine": self._fine(f, deformation, unit),
             "rounding": 64 * EPS * float(grid.norm(values).max()) / unit,
             "disagreement": disagreement / unit,
         }
+        still = Witness(output="signal", measured=signal, bound=math.nan, continuum=math.nan, cap=math.nan, **shared)
+        plain = self._bounded(still, size)
         witnesses = {}
         for output, value in measured.items():
             constant = self.problem.lipschitz[output].value
-            limit, trivial = (signal, math.inf) if output == CHAIN else (bound, cap)
-            witnesses[output] = Witness(
-                output=output, measured=value, bound=constant * limit, cap=constant * trivial, **shared
+            bound, cap = (signal, math.inf) if output == CHAIN else (plain.bound, plain.cap)
+            witnesses[output] = replace(
+                plain, output=output, measured=value, bound=constant * bound, cap=constant * cap
             )
         return witnesses
 
