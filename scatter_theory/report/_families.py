@@ -123,9 +123,9 @@ def deformed(d: int) -> dict[str, SignalClass | Interpolant]:
     slope = 1 / max(grid.extent)
     return {
         "deformation": Interpolant(values, grid),
-        "band-limited": BandLimited(radius),
-        "Lipschitz": Lipschitz(slope),
-        "cartoons": Cartoon(slope),
+        "deformed band-limited": BandLimited(radius),
+        "deformed Lipschitz": Lipschitz(slope),
+        "deformed cartoons": Cartoon(slope),
     }
 
 

@@ -92,7 +92,9 @@ _READING = (
     "✗ violated, ? inconclusive, ○ bound above the trivial limit, – a hypothesis fails. Empty: not asked, because the "
     "hypotheses cannot hold there. Max-pooling networks decimate (discrete theory), so that only shifts by multiples "
     "of 4 samples are whole; on images the bound of layer 0 is then above the trivial limit, those of deeper layers "
-    "are not. All others dilate (continuous theory on the torus).</p>"
+    "are not. All others dilate (continuous theory on the torus). Column <i>deformation</i> includes the distances of "
+    "the signals themselves, which are the same for all families; those of the features have a section of their own."
+    "</p>"
 )
 _ENERGY = (
     "<p>Two layers, modulus, no pooling; means over the windows. For tight frames emitted, propagated and pruned "

@@ -27,12 +27,12 @@ CLAIMS = {
     "posteriori": "a posteriori",
     "full_covariance": "full cov.",
     "deformation": "deformation",
-    "band-limited": "band-limited",
-    "Lipschitz": "Lipschitz",
-    "cartoons": "cartoons",
+    "deformed band-limited": "band-limited",
+    "deformed Lipschitz": "Lipschitz",
+    "deformed cartoons": "cartoons",
 }
 #: The claims about deformations: the real signals, then classes of signals.
-DEFORMED = ("deformation", "band-limited", "Lipschitz", "cartoons")
+DEFORMED = ("deformation", "deformed band-limited", "deformed Lipschitz", "deformed cartoons")
 #: Claims whose bound is 0: what counts is that the defect is rounding.
 IDENTITIES = ("balance", "covariance")
 FRACTIONS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)

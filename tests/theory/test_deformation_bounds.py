@@ -141,6 +141,27 @@ def test_bounds_are_attained():
     assert 0.5 <= np.linalg.norm(slope, 2) / theory.sample_bound_1d(0.3, 1 / N, 1.0) <= 1
 
 
+def test_a_forgotten_jacobian_is_noticed():
+    """The factors for D = 0 are exceeded by a displacement that crowds the points."""
+    N, M, D = 64, 4, 0.9
+    norm = np.linalg.norm(displaced(N, M, steep_field(N, D)), 2)
+    assert norm > 1.5 * theory.sampling_factor(0.0, [M / N])
+    assert norm <= theory.sampling_factor(D, [M / N])
+    for D in (0.3, 0.5):
+        assert theory.gradient_bound(1.0, D, 1.0) > 1.08 * theory.gradient_bound(1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("depth", "ratio"), [(4.0, 0.86), (5.0, 1.04), (6.9, 1.32), (11.5, 1.84), (23.0, 2.74)])
+def test_the_jacobian_condition_is_needed_in_two_dimensions(depth, ratio):
+    """f falls from 1 at |x| = e^-depth to 0 at |x| = 1 like a logarithm; the disc |x| <= 1/2 is folded onto its centre.
+
+    In polar coordinates |grad f|^2 integrates to 2 pi / depth, and F f = 1 on the disc.
+    """
+    moved = quad(lambda r: (1 + math.log(r) / depth) ** 2 * 2 * math.pi * r, math.exp(-depth), 0.5, limit=400)[0]
+    bound = theory.gradient_bound(0.5, 0.5, math.sqrt(2 * math.pi / depth))
+    assert math.sqrt(moved) / bound == pytest.approx(ratio, abs=0.02)
+
+
 # --- jumps -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """The deformation check: what it accepts, rejects, calls inapplicable or vacuous, and that it can be repeated."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -165,6 +165,17 @@ def test_large_jacobians_are_inapplicable_with_the_curve_shown():
     failed = [h for h in result.hypotheses if not h.satisfied]
     assert ["Jacobian" in h.text for h in failed] == [True]
     assert failed[0].value > 0.5
+
+
+def test_a_jacobian_that_is_never_measured_is_noticed(monkeypatch):
+    """With a Jacobian of 0 on record, the control above would be judged, and its hypothesis would look satisfied."""
+    fields = deform.max_entropy(LINE.extent, cutoff=5, temperature=1e-2, generator=0)
+    honest = fields.norms()
+    forgotten = replace(honest, jacobian=type(honest.jacobian)(*(0 * v for v in honest.jacobian)))
+    options = {"sup_tau": [6.0, 12.0], "family": fields, "sup_jacobian": None}
+    assert check(extractor(), signals.BandLimited(0.2), **options).outcome is Outcome.INAPPLICABLE
+    monkeypatch.setattr(type(fields), "norms", lambda self: forgotten)
+    assert check(extractor(), signals.BandLimited(0.2), **options).outcome is not Outcome.INAPPLICABLE
 
 
 def test_the_same_fields_are_covered_by_the_unconditional_form():
