@@ -31,6 +31,13 @@ def _per_axis(argument: str, values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def safe_sqrt(energy: Tensor) -> Tensor:
+    """Square root, differentiable with gradient 0 at 0; NaN stays NaN."""
+    zero = energy == 0
+    root = torch.where(zero, torch.ones_like(energy), energy).sqrt()
+    return torch.where(zero, torch.zeros_like(energy), root)
+
+
 def same_extent(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether two lists of periods describe one torus."""
     return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-12) for a, b in zip(one, other, strict=True))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scatter_theory.deform._families import BandLimitedFields, check_degree
 from scatter_theory.deform._fields import FieldNorms
-from scatter_theory.deform._trigonometric import TrigonometricField, gradient, sinusoid, translation, with_norms
+from scatter_theory.deform._trigonometric import TrigonometricField, sinusoid, translation, with_norms
 from scatter_theory.grid import Grid
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.trigonometric import Enclosure, Polynomial
@@ -130,7 +130,7 @@ def _blend(
     """
     shape = tuple(max(_OVERSAMPLING * M, 1) for M in (field + other).polynomial.degrees)
     grid = Grid(shape, tuple(L / n for L, n in zip(field.extent, shape, strict=True)))
-    samples = [(f.polynomial.on(grid), gradient(f.polynomial).on(grid)) for f in (field, other)]
+    samples = [(f.polynomial.on(grid), f.polynomial.gradient().on(grid)) for f in (field, other)]
 
     def seen(share: float) -> tuple[Tensor, Tensor]:
         tau, D = ((1 - share) * one + share * two for one, two in zip(*samples, strict=True))

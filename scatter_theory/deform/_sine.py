@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.deform._fields import Field, FieldNorms, Smoothness, numbers, periods
-from scatter_theory.deform._trigonometric import bernstein, certified, gradient, values
+from scatter_theory.deform._trigonometric import bernstein, certified, values
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.trigonometric import Polynomial
 
@@ -85,7 +85,7 @@ class SineField(Field):
 
     def jacobian(self, points: Tensor, *, each: bool = False) -> Tensor:
         """Derivatives, ``(*batch, d, d, *shape)``; see `Field.jacobian`."""
-        return values(gradient(self.doubled), self._folded(points, each), len(self.batch), each=each)
+        return values(self.doubled.gradient(), self._folded(points, each), len(self.batch), each=each)
 
     def smoothness(self) -> Smoothness:
         """Bernstein's inequality inside the cell."""

@@ -77,7 +77,7 @@ class TrigonometricField(Field):
 
     def jacobian(self, points: Tensor, *, each: bool = False) -> Tensor:
         """Derivatives, ``(*batch, d, d, *shape)``; see `Field.jacobian`."""
-        return values(gradient(self.polynomial), points, len(self.batch), each=each)
+        return values(self.polynomial.gradient(), points, len(self.batch), each=each)
 
     def smoothness(self) -> Smoothness:
         """Bernstein's inequality, from the certified norms."""
@@ -105,16 +105,9 @@ def values(polynomial: Polynomial, points: Tensor, lead: int, *, each: bool) -> 
     return polynomial.at(points.to(torch.float64), each=each)
 
 
-def gradient(p: Polynomial) -> Polynomial:
-    """All partial derivatives, batch ``(*batch, d)`` with the axis last."""
-    d = p.ndim
-    waves = 2j * math.pi * p.frequencies.to(p.coefficients.dtype)
-    return Polynomial(p.coefficients.unsqueeze(-d - 1) * waves, p.extent, p.real)
-
-
 def certified(p: Polynomial, source: str) -> FieldNorms:
     """Norms of the vector-valued polynomial with batch ``(*batch, d)``."""
-    entries = supremum(gradient(p))
+    entries = supremum(p.gradient())
     return FieldNorms(supremum(p, vector=True), Enclosure(*(v.amax((-2, -1)) for v in entries)), supremum(p), source)
 
 

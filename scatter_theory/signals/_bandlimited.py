@@ -70,7 +70,7 @@ class BandLimitedSignal(Signal):
         For real f this encloses the Lipschitz constant itself; for complex f the length of the complex gradient is
         taken, which is at most :math:`\sqrt 2` times as large.
         """
-        return supremum(gradient(self.polynomial), vector=True).upper
+        return supremum(self.polynomial.gradient(), vector=True).upper
 
     @property
     def certificate(self) -> Certificate:
@@ -168,12 +168,6 @@ class Interpolant(BandLimitedSignal):
         object.__setattr__(part, "polynomial", self.polynomial.select(index))
         object.__setattr__(part, "dropped", self.dropped[index])
         return part
-
-
-def gradient(p: Polynomial) -> Polynomial:
-    """The gradient, per unit, as the last batch axis ``(*batch, d)``."""
-    parts = [p.derivative(axis).coefficients for axis in range(p.ndim)]
-    return Polynomial(torch.stack(parts, len(p.batch)), p.extent, p.real)
 
 
 def _energies(coefficients: Tensor, d: int) -> Tensor:

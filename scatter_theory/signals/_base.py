@@ -124,12 +124,6 @@ def periods(extent: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(list(extent), dtype=like.dtype, device=like.device)[:, None]
 
 
-def safe_sqrt(x: Tensor) -> Tensor:
-    """Square root with gradient 0 at 0."""
-    zero = x == 0
-    return torch.where(zero, torch.zeros_like(x), torch.where(zero, torch.ones_like(x), x).sqrt())
-
-
 def largest(values: Tensor, source: str, kind: Kind, unit: str = "") -> Constant:
     """The largest over the batch as a constant; 0 for an empty batch."""
     return Constant(float(values.detach().max()) if values.numel() else 0.0, source, kind, unit)

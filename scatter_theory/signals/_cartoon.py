@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scatter_theory.signals._bandlimited import BandLimitedSignal, gradient
+from scatter_theory.signals._bandlimited import BandLimitedSignal
 from scatter_theory.signals._base import Certificate, Index, Signal, flat_points, largest
 from scatter_theory.signals._cones import McShane
 from scatter_theory.signals._lipschitz import PiecewiseLinear, PiecewiseLipschitzSignal, per_signal
@@ -171,7 +171,7 @@ class CartoonSignal(PiecewiseLipschitzSignal):
 def lipschitz_bound(signal: Signal) -> Tensor:
     """Certified upper value of the Lipschitz constant of a signal without jumps, ``(*batch,)``; differentiable."""
     if isinstance(signal, BandLimitedSignal):
-        return upper_supremum(gradient(signal.polynomial), vector=True)
+        return upper_supremum(signal.polynomial.gradient(), vector=True)
     return signal.lipschitz
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scatter_theory.signals._base import Certificate, Index, largest, minimum_image, periods, safe_sqrt
+from scatter_theory.grid import safe_sqrt
+from scatter_theory.signals._base import Certificate, Index, largest, minimum_image, periods
 from scatter_theory.signals._lipschitz import PiecewiseLipschitzSignal
 
 #: Entries of the tensors of a search over many points: small enough for the cache.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scatter_theory.signals._base import Certificate, Index, Signal, flat_points, largest, safe_sqrt
+from scatter_theory.grid import safe_sqrt
+from scatter_theory.signals._base import Certificate, Index, Signal, flat_points, largest
 
 
 class PiecewiseLipschitzSignal(Signal):

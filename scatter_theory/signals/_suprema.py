@@ -6,8 +6,7 @@ import math
 
 from torch import Tensor
 
-from scatter_theory.grid import Grid
-from scatter_theory.signals._base import safe_sqrt
+from scatter_theory.grid import Grid, safe_sqrt
 from scatter_theory.trigonometric import Polynomial
 
 #: Samples per period and degree, by the number of axes: at most 0.13 % too large in 1-D, 4 % in 2-D, 6 % in 3-D.

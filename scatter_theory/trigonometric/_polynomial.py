@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from scatter_theory.grid import Grid
+from scatter_theory.grid import Grid, safe_sqrt
 from scatter_theory.trigonometric._nonuniform import Method, evaluate
 
 
@@ -116,6 +116,11 @@ class Polynomial:
         """Partial derivative, per unit."""
         return Polynomial(2j * math.pi * self.frequencies[axis] * self.coefficients, self.extent, self.real)
 
+    def gradient(self) -> Polynomial:
+        """All partial derivatives, per unit, batch ``(*batch, d)`` with the axis last."""
+        waves = 2j * math.pi * self.frequencies.to(self.coefficients.dtype)
+        return Polynomial(self.coefficients.unsqueeze(-self.ndim - 1) * waves, self.extent, self.real)
+
     def norm(self, s: float = 0.0) -> Tensor:
         r"""Homogeneous Sobolev norm :math:`\| (2\pi|\xi|)^s \hat p \|_2`, ``(*batch,)``.
 
@@ -124,10 +129,7 @@ class Polynomial:
         power = self.coefficients.abs() ** 2
         if s:
             power = power * ((2 * math.pi * self.radius) ** (2 * s)).to(power.dtype)
-        energy = math.prod(self.extent) * power.sum(self.axes)
-        zero = energy == 0
-        root = torch.where(zero, torch.ones_like(energy), energy).sqrt()
-        return torch.where(zero, torch.zeros_like(energy), root)
+        return safe_sqrt(math.prod(self.extent) * power.sum(self.axes))
 
     def occupied(self) -> Tensor:
         """Euclidean band limit: the largest length of k / L with a coefficient that is not 0, ``(*batch,)``."""

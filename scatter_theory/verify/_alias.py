@@ -19,9 +19,9 @@ from torch import Tensor
 
 from scatter_theory import theory
 from scatter_theory.frames import Bank
-from scatter_theory.grid import Grid
+from scatter_theory.grid import Grid, safe_sqrt
 from scatter_theory.network import FeatureExtractor
-from scatter_theory.verify._common import admissible, safe_sqrt
+from scatter_theory.verify._common import admissible
 
 #: How many times finer the grids are on which a worst case is looked at again.
 REFINEMENTS = (1, 2, 4)

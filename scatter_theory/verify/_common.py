@@ -143,13 +143,6 @@ def local_constant(phi: FeatureExtractor, n: int) -> Constant:
     return Constant(theory.local_lipschitz(chi, layers), "sup |chi_n| prod L R (sup G)^(1/2)", kind)
 
 
-def safe_sqrt(energy: Tensor) -> Tensor:
-    """Square root, differentiable with gradient 0 at 0."""
-    positive = energy > 0
-    root = torch.where(positive, energy, torch.ones_like(energy)).sqrt()
-    return torch.where(positive, root, torch.zeros_like(energy))
-
-
 def safe_ratio(measured: Tensor, bound: Tensor, size: Tensor) -> Tensor:
     """``measured / (bound + 1e-10 size)`` for the search: bounds near the rounding of `size` do not count."""
     return measured / (bound + 1e-10 * size).clamp_min(TINY)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.constants import Constant
+from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
 from scatter_theory.search import Effort
@@ -26,7 +27,6 @@ from scatter_theory.verify._common import (
     given,
     in_double,
     path_hypothesis,
-    safe_sqrt,
 )
 
 

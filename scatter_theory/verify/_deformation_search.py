@@ -16,10 +16,11 @@ from torch import Tensor
 from scatter_theory.constants import Constant
 from scatter_theory.deform import Exact, Family, Field, Interpolated, modulated
 from scatter_theory.features import Features
+from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.search import Effort
 from scatter_theory.signals import Signal, SignalClass
-from scatter_theory.verify._common import local_constant, safe_ratio, safe_sqrt
+from scatter_theory.verify._common import local_constant, safe_ratio
 from scatter_theory.verify._deformation_parts import FieldPart, SignalPart, default_family, phase, phase_width
 from scatter_theory.verify._rules import Rule
 

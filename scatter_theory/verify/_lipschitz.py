@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
+from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm
 from scatter_theory.search import Attack, Effort, maximise
@@ -34,7 +35,6 @@ from scatter_theory.verify._common import (
     local_constant,
     path_hypothesis,
     safe_ratio,
-    safe_sqrt,
     worst_cell,
 )
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scatter_theory.grid import Grid
+from scatter_theory.grid import Grid, safe_sqrt
 from scatter_theory.nonlinearities import Nonlinearity
 from scatter_theory.poolings import Pooling, Sampling
 from scatter_theory.results import BoundCheck, ErrorTerm
@@ -25,7 +25,6 @@ from scatter_theory.verify._common import (
     as_array,
     finish,
     safe_ratio,
-    safe_sqrt,
 )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scatter_theory import theory
 from scatter_theory.features import Features
+from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
 from scatter_theory.search import Attack, Effort, maximise
@@ -35,7 +36,6 @@ from scatter_theory.verify._common import (
     layer_constants,
     path_hypothesis,
     safe_ratio,
-    safe_sqrt,
     vanishing,
     worst_cell,
 )
