@@ -192,6 +192,12 @@ def _assemble(
     hypotheses = [path_hypothesis(phi), *rule.hypotheses(max(v.sizes.D for v in witnesses))]
     constants = {**rule.constants(w.f), **problem.network_constants, **layer_constants(phi)}
     notes = [f"Features moved at most {chain:.6g} of c_0^(1/2) times the distance of their own signals."]
+    source = problem.signal_part.source
+    if isinstance(source, Interpolant) and float(source.dropped.max()) > 0:
+        notes.append(
+            f"Left out of the signals: their Nyquist bins, at most {float(source.dropped.max()):.2g} of the energy, which "
+            "no fractional displacement keeps real."
+        )
     if not warp.exact:
         constants["warp"] = Constant(math.nan, f"{warp!r} is not the deformation of the theorem", "estimated")
         notes.append(f"{warp!r} interpolates: its own error is part of the measured values.")

@@ -490,6 +490,14 @@ def test_no_jacobian_leaves_translations():
     assert result.extra["sup |tau|"].max() == pytest.approx(1.0)
 
 
+def test_what_is_left_out_is_said():
+    """An even line has a Nyquist bin, an odd one has none."""
+    for n, said in ((64, True), (63, False)):
+        noise = torch.randn((1, n), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        result = check(extractor(st.Grid.line(n)), noise)
+        assert any("Nyquist" in note for note in result.notes) == said
+
+
 def test_an_interrupted_search_stops():
     def stop(done, total, text):
         raise KeyboardInterrupt

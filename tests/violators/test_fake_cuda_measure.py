@@ -9,6 +9,7 @@ from fake_cuda import CUDA, on_fake_cuda
 import scatter_theory as st
 from scatter_theory.search import Effort
 from scatter_theory.search._maximise import search
+from scatter_theory.trigonometric import Polynomial
 from scatter_theory.verify._alias import shifted, without_nyquist
 from scatter_theory.verify._covariance import defects
 from scatter_theory.verify._deformation_search import Problem
@@ -151,6 +152,21 @@ def test_deformations_are_searched_on_the_device(name, signals, options):
         assert search_of.ratios(z).shape == (3, len(search_of.cells))
         climbed = search_of.climb(z, torch.tensor([0, 3, 5], device=CUDA))
         assert climbed.device == CUDA and climbed.shape == (3,)
+
+
+@pytest.mark.parametrize("grid", [LINE, IMAGE])
+def test_deformations_are_applied_on_the_device(grid):
+    """The exact sum, with one field for each signal, real and complex, and a phase."""
+    phi, family = extractor(grid), st.deform.BandLimitedFields(degree=2)
+    with on_fake_cuda(phi):
+        z = torch.empty(3, family.parameters(grid), dtype=torch.float64, device=CUDA)
+        tau = family.member(z, grid)
+        omega = Polynomial(torch.empty(3, *(3,) * grid.ndim, dtype=torch.complex128, device=CUDA), grid.extent)
+        for dtype in (torch.float64, torch.complex128):
+            f = torch.empty(3, *grid.shape, dtype=dtype, device=CUDA)
+            moved = st.deform.apply(f, grid, tau)
+            assert moved.device == CUDA and moved.shape == f.shape and moved.dtype == dtype
+        assert st.deform.apply(f.real, grid, st.deform.Deformation(tau, omega)).is_complex()
 
 
 def test_modules_and_banks_measure_on_the_device():
