@@ -194,9 +194,10 @@ def _assemble(
     notes = [f"Features moved at most {chain:.6g} of c_0^(1/2) times the distance of their own signals."]
     source = problem.signal_part.source
     if isinstance(source, Interpolant) and float(source.dropped.max()) > 0:
+        share = float(source.dropped.max())
         notes.append(
-            f"Left out of the signals: their Nyquist bins, at most {float(source.dropped.max()):.2g} of the energy, which "
-            "no fractional displacement keeps real."
+            f"Left out of the signals: their Nyquist bins, at most {share:.2g} of the energy without the mean; no "
+            "fractional displacement keeps them real."
         )
     if not warp.exact:
         constants["warp"] = Constant(math.nan, f"{warp!r} is not the deformation of the theorem", "estimated")
@@ -209,10 +210,7 @@ def _assemble(
     return finish(
         rule.claim,
         phi,
-        x=[
-            problem.levels[level] if problem.field_part.scalable else row.sizes.t
-            for (level, _), row in zip(cells, rows, strict=True)
-        ],
+        x=[problem.field_part.sizes[level] for level, _ in cells],
         series=[output for _, output in cells],
         measured=measured,
         bound=bounds,
