@@ -178,8 +178,7 @@ class Grid:
     def frequencies(self, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None) -> Tensor:
         """DFT frequencies in cycles per unit, shape ``(d, *shape)``, ``fftfreq`` order."""
         axes = [
-            torch.fft.fftfreq(n, d=h, dtype=dtype, device=device)
-            for n, h in zip(self.shape, self.spacing, strict=True)
+            torch.fft.fftfreq(n, d=h, dtype=dtype, device=device) for n, h in zip(self.shape, self.spacing, strict=True)
         ]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 

@@ -338,9 +338,7 @@ class FeatureExtractor(nn.Module):
         V = V.real if self.banks[n].kind == "real" and not complex_maps else V
         return layer.pooling(layer.nonlinearity(V), self.grids[n], self.sampling)[0]
 
-    def _expand(
-        self, U: Tensor, paths: tuple[Path, ...], n: int, tree: PathTree
-    ) -> Iterator[tuple[int, _Block]]:
+    def _expand(self, U: Tensor, paths: tuple[Path, ...], n: int, tree: PathTree) -> Iterator[tuple[int, _Block]]:
         """Emit a block of nodes of layer n, then expand it depth first, in blocks of bounded size."""
         grid = self.grids[n]
         spectrum = grid.fft(U)
@@ -459,9 +457,7 @@ class FeatureExtractor(nn.Module):
         return FeatureExtractor(**(arguments | changes)).to(self.device)
 
 
-def _check_arguments(
-    layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any, reference: Any
-) -> None:
+def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any, reference: Any) -> None:
     check_sampling("FeatureExtractor", sampling)
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise TypeError(

@@ -17,9 +17,7 @@ def check_confidence(owner: str, confidence: float) -> None:
         raise ValueError(f"`{owner}(confidence=...)`: got {confidence}, expected a number between 0 and 1, like 0.95.")
 
 
-def bootstrap(
-    numerator: Tensor, denominator: Tensor, confidence: float, seed: int
-) -> tuple[float, float] | None:
+def bootstrap(numerator: Tensor, denominator: Tensor, confidence: float, seed: int) -> tuple[float, float] | None:
     r"""Percentile interval of the ratio of sums :math:`\sum_i a_i / \sum_i b_i` over resampled rows.
 
     The percentile interval is asymptotic: with fewer than about 20 rows, or with heavy tails, it is too short.

@@ -85,9 +85,7 @@ class Lipschitz(SignalClass):
         subsets = [axes for k in range(d, 0, -1) for axes in itertools.combinations(range(d), k)]
         cases = [(axes, p) for p in LATTICES for axes in subsets]
         cases = [
-            (axes, p)
-            for axes, p in cases
-            if p ** len(axes) <= ANCHORS and 2 * p <= min(grid.shape[a] for a in axes)
+            (axes, p) for axes, p in cases if p ** len(axes) <= ANCHORS and 2 * p <= min(grid.shape[a] for a in axes)
         ][:n] or [(tuple(range(d)), 1)]
         anchors = torch.zeros((len(cases), d, ANCHORS), dtype=torch.float64)
         weights = torch.zeros((len(cases), d), dtype=torch.float64)

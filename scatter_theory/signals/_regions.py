@@ -85,9 +85,7 @@ class PlaneRegion(Region):
 
     def from_centre(self, points: Tensor) -> Tensor:
         """Positions relative to the centre, nearest image, ``(2, *shape)``."""
-        return torch.stack(
-            [minimum_image(x - c, L) for x, c, L in zip(points, self.centre, self.extent, strict=True)]
-        )
+        return torch.stack([minimum_image(x - c, L) for x, c, L in zip(points, self.centre, self.extent, strict=True)])
 
 
 def tuple_of(owner: str, values: Sequence[float], length: int) -> tuple[float, ...]:

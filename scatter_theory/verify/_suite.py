@@ -122,8 +122,11 @@ def _jobs(
     if claim == "pooling":
         distinct = dict.fromkeys((layer.pooling, grid) for layer, grid in zip(phi.layers, phi.grids, strict=False))
         return [
-            (f"pooling {pool!r} on {grid.shape}" + (f" at {grid.spacing[0]:.4g}" if phi.sampling == "dilate" else ""),
-             partial(pooling, pool, grid, sampling=phi.sampling, effort=effort, generator=seed))
+            (
+                f"pooling {pool!r} on {grid.shape}"
+                + (f" at {grid.spacing[0]:.4g}" if phi.sampling == "dilate" else ""),
+                partial(pooling, pool, grid, sampling=phi.sampling, effort=effort, generator=seed),
+            )
             for pool, grid in distinct
         ]
     if claim == "admissibility":

@@ -96,9 +96,7 @@ def test_isometries_have_ratio_one(seed, scale, square):
 def test_filters_follow_their_multiplier(k):
     """Translated tones change at their own frequency; noise sees the mean of |c|^2, with a known variance."""
     c, x, n = bump(LINE, 8.0), tone(LINE, (k,)), 500
-    result = relative_stability(
-        multiplier(LINE, c), x, LINE, family=translation([0.04], LINE.extent), n=n, generator=1
-    )
+    result = relative_stability(multiplier(LINE, c), x, LINE, family=translation([0.04], LINE.extent), n=n, generator=1)
     # |e^{i a} - 1|^2 |c_k|^2 N / 2 with a = 2 pi k t / L.
     size = 4 * math.sin(math.pi * k * 0.04 / 3.1) ** 2 * 31 / 2
     ck = float(c[k])

@@ -314,9 +314,7 @@ def slopes(f, x):
 
 def test_piecewise_linear_by_hand():
     """A tent of height 1 on [0, 4): values 0, 1, 0 at 0, 1, 3; integral of the square 1/3 + 2/3."""
-    f = sg.PiecewiseLinear(
-        torch.tensor([[0.0, 1.0, 0.0]]).double(), (4.0,), torch.tensor([[0.0, 1.0, 3.0]]).double()
-    )
+    f = sg.PiecewiseLinear(torch.tensor([[0.0, 1.0, 0.0]]).double(), (4.0,), torch.tensor([[0.0, 1.0, 3.0]]).double())
     x = torch.tensor([[0.0, 0.25, 1.0, 2.0, 3.0, 3.5, 4.0, -2.0, 8.5]]).double()
     assert f.at(x)[0].tolist() == [0.0, 0.25, 1.0, 0.5, 0.0, 0.0, 0.0, 0.5, 0.5]
     assert float(f.lipschitz) == 1.0 and float(f.norm()) == pytest.approx(1.0) and float(f.supremum()) == 1.0

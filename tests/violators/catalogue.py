@@ -58,9 +58,7 @@ class Mutant:
     floor: bool = False
 
 
-def network(
-    *, J: int = 2, sided: str = "auto", complex_input: bool = False, rate: float = 1.0
-) -> FeatureExtractor:
+def network(*, J: int = 2, sided: str = "auto", complex_input: bool = False, rate: float = 1.0) -> FeatureExtractor:
     """The healthy network: two layers of tight wavelets, modulus, sub-sampling by 2."""
     layer = st.Layer(st.frames.Wavelets(J=J, sided=sided), st.Modulus(), st.Subsample(2))
     return FeatureExtractor([layer, layer], Grid.line(N, sample_rate=rate), complex_input=complex_input)
