@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from scatter_theory.comparison import Comparison
 from scatter_theory.constants import Constant, Provenance
+from scatter_theory.theory import THEOREMS
 
 
 class Outcome(Enum):
@@ -95,6 +97,8 @@ class BoundCheck:
         Further columns: sharper bounds, a posteriori values, trends.
     notes : tuple of str
         Sentences for the reader.
+    certificates : tuple of certificates
+        Proofs of constants that anyone can check without trusting how they were found; see `recheck`.
     """
 
     claim: str
@@ -112,6 +116,7 @@ class BoundCheck:
     witness: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    certificates: tuple[Any, ...] = ()
 
     @property
     def ratio(self) -> np.ndarray:
@@ -163,6 +168,32 @@ class BoundCheck:
 
         return plot.display_of(self).plot(ax=ax, **style)
 
+    def compare(self) -> Comparison:
+        """Every bound that the check knows, beside the measured values: a table, and by `Comparison.plot` a figure.
+
+        Raises
+        ------
+        ValueError
+            If the check knows only one bound.
+        """
+        others = {name: np.asarray(v, dtype=float) for name, v in self.extra.items() if "bound" in name}
+        if not others:
+            raise ValueError(
+                f"`compare()`: the check {self.claim!r} knows no other bound than its own, so that there is nothing to "
+                "compare. Translations and deformations know several; use `plot()` here."
+            )
+        theorem = THEOREMS.get(self.claim)
+        title = f"{theorem.title if theorem else self.claim}: {self.outcome.name} {self.outcome.symbol}"
+        return Comparison(title, self.x_label, self.x, self.measured, self.series, {"bound": self.bound, **others})
+
+    def recheck(self, phi: Any) -> bool:
+        """Whether every certificate proves its value for the extractor `phi`; False if there is none.
+
+        Recomputes what a certificate speaks of from the extractor, and its value from the stored weights: quick, and
+        independent of the solver that found them.
+        """
+        return bool(self.certificates) and all(certificate.recheck(phi) for certificate in self.certificates)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary of numbers, strings and lists; witness signals are stored as nested lists."""
         return {
@@ -172,9 +203,7 @@ class BoundCheck:
             "x_label": self.x_label,
             "points": [
                 {"series": s, "x": _plain(x), "measured": _plain(m), "bound": _plain(b), "ratio": _plain(r)}
-                for s, x, m, b, r in zip(
-                    self.series, self.x, self.measured, self.bound, self.ratio, strict=True
-                )
+                for s, x, m, b, r in zip(self.series, self.x, self.measured, self.bound, self.ratio, strict=True)
             ],
             "extra": {k: _plain(v) for k, v in self.extra.items()},
             "constants": {k: _plain(c.to_dict()) for k, c in self.constants.items()},
@@ -185,6 +214,7 @@ class BoundCheck:
             "search": {k: _plain(v) for k, v in self.search.items()},
             "witness": {k: _plain(v) for k, v in self.witness.items()},
             "notes": list(self.notes),
+            "certificates": [_plain(certificate.to_dict()) for certificate in self.certificates],
             "provenance": self.provenance.to_dict(),
         }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scatter_theory.plot._atoms import AtomsDisplay
 from scatter_theory.plot._bound import BoundDisplay
+from scatter_theory.plot._comparison import ComparisonDisplay
 from scatter_theory.plot._deformation import DeformationDisplay
 from scatter_theory.plot._energy import EnergyDisplay
 from scatter_theory.plot._features import FeaturesDisplay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AtomsDisplay",
     "BoundDisplay",
+    "ComparisonDisplay",
     "DeformationDisplay",
     "EnergyDisplay",
     "FeaturesDisplay",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scatter_theory.render import _content as content
@@ -33,6 +34,11 @@ def verdict_text(verdict: Any) -> str:
     else:
         parts.append(_table(content.overview(verdict)))
     return "\n\n".join(part for part in parts if part)
+
+
+def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Table of mappings with the same keys, one row each."""
+    return _table(content.labelled(rows))
 
 
 def _wrap(text: str) -> str:

@@ -1,5 +1,6 @@
 """Displays: the artists carry the data, nothing is blank, and nothing global is touched."""
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -49,6 +50,10 @@ def sweep():
     )  # fmt: skip
 
 
+def compared():
+    return dataclasses.replace(sweep(), extra={"published bound": np.array([0.3, 0.5, np.nan, np.nan])}).compare()
+
+
 def verdict_of(n, prefix="ecg/frame"):
     checks = {f"{prefix} {i % 30}/part {i // 30 % 2}/claim {i // 60}, layer 1": sweep() for i in range(n)}
     return Verdict(checks)
@@ -61,6 +66,7 @@ DISPLAYS = {
     **{f"features {d}": lambda d=d: plot.FeaturesDisplay.from_features(features_on(d)) for d in GRIDS},
     "energy": lambda: plot.EnergyDisplay.from_features(features_on(1), bound=np.array([1.0, 0.9, 0.8])),
     "bound": lambda: plot.BoundDisplay.from_check(sweep()),
+    "comparison": lambda: plot.ComparisonDisplay.from_comparison(compared()),
     "few ratios": lambda: plot.RatioDisplay.from_verdict(verdict_of(5)),
     "many ratios": lambda: plot.RatioDisplay.from_verdict(verdict_of(300)),
 }
@@ -327,6 +333,20 @@ def mixed():
         bound = 0.0 if np.isinf(ratio) else 1.0
         checks[name] = check_of([1.0 if np.isinf(ratio) else ratio], [bound], ["a"], [0], outcome=Outcome[outcome])
     return checks
+
+
+def test_comparison_has_a_panel_per_series_and_a_curve_per_bound():
+    display = compared().plot()
+    first, second = display.artists["measured"]
+    assert [ax.get_title() for ax in display.figure_.axes] == ["layer 0", "layer 1"]
+    np.testing.assert_array_equal(first.get_ydata(), [0.1, 0.3])
+    np.testing.assert_array_equal(second.get_ydata(), [0.05, 0.09])
+    curves = display.artists["bounds"]
+    assert [c.get_label() for c in curves] == ["bound", "published bound"] * 2
+    np.testing.assert_array_equal(curves[1].get_ydata(), [0.3, 0.5])
+    assert len({ax.get_ylim() for ax in display.figure_.axes}) == 1
+    empty = dataclasses.replace(check_of([], [], [], []), extra={"published bound": np.array([])})
+    assert "note" in empty.compare().plot().artists
 
 
 def test_ratio_dots_stand_at_their_ratios_with_the_word_beside():

@@ -381,3 +381,23 @@ def test_table_of_a_bank():
     assert reader.tags.count("th") == 4 and "script" not in reader.tags
     assert "(0.25, 1)" in reader.text
     assert table_html([]) == ""
+
+
+# --- several bounds --------------------------------------------------------------------------------------------------
+
+
+def test_comparison_shows_every_bound_and_the_share_that_was_reached():
+    others = {"published bound": np.array([2.0, 0.0]), "sup |tau|": np.array([7.0, 7.0])}
+    both = made((0.5, 0.9), (1.0, 1.2), extra=others).compare()
+    assert list(both.bounds) == ["bound", "published bound"]
+    np.testing.assert_allclose(both.tightness["bound"], [0.5, 0.75])
+    np.testing.assert_array_equal(both.tightness["published bound"], [0.25, np.nan])
+    row = both.table()[0]
+    assert row["series"] == "layer 0" and row["of published bound"] == 0.25 and "sup |tau|" not in row
+    assert "published bound" in str(both) and "0.25" in str(both)
+    assert "<table" in both._repr_html_()
+
+
+def test_nothing_to_compare():
+    with pytest.raises(ValueError, match="no other bound"):
+        made().compare()
