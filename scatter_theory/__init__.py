@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 import importlib
 from types import ModuleType
 
-from scatter_theory import data, deform, frames, measures, signals, theory, verify
+from scatter_theory import certify, data, deform, frames, measures, signals, theory, verify
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -64,6 +64,7 @@ __all__ = [
     "Subsample",
     "Tanh",
     "Verdict",
+    "certify",
     "data",
     "deform",
     "frames",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import scatter_theory
+from scatter_theory.certify import LayerCertificate
 from scatter_theory.constants import Constant, Provenance
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis, Outcome
 
@@ -45,6 +46,7 @@ def restored(table: Mapping[str, Any]) -> BoundCheck:
         witness=dict(table["witness"]),
         extra={k: _numbers(v) for k, v in table["extra"].items()},
         notes=tuple(table["notes"]),
+        certificates=tuple(map(LayerCertificate.from_dict, table["certificates"])),
     )
 
 

@@ -1,6 +1,6 @@
 """Search for worst cases, used by every verifier."""
 
-from scatter_theory.search._candidates import atoms, beats, noise, spikes, structured, tone, tones, unit_rms
+from scatter_theory.search._candidates import atoms, beats, modulated, noise, spikes, structured, tone, tones, unit_rms
 from scatter_theory.search._maximise import Attack, Effort, maximise
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "atoms",
     "beats",
     "maximise",
+    "modulated",
     "noise",
     "spikes",
     "structured",

@@ -50,9 +50,7 @@ def _bins_at(power: Tensor, count: int) -> list[tuple[int, ...]]:
     return [tuple(int(i) for i in torch.unravel_index(k, power.shape)) for k in flat]
 
 
-def _spread_bins(
-    grid: Grid, count: int, generator: torch.Generator, *, complex_input: bool
-) -> list[tuple[int, ...]]:
+def _spread_bins(grid: Grid, count: int, generator: torch.Generator, *, complex_input: bool) -> list[tuple[int, ...]]:
     """Bins spread over the octaves and directions, random within; all of them on small lines."""
     if grid.ndim == 1 and grid.size <= 2 * count:
         return [(k,) for k in range(grid.size if complex_input else grid.size // 2 + 1)]
@@ -97,17 +95,29 @@ def _peaks(bank: Bank) -> list[tuple[int, ...]]:
 
 def beats(phi: FeatureExtractor, count: int) -> Tensor:
     """Carriers a at atom peaks, times ``1 + cos b`` and the positive part of ``cos b``, b at ``sup |chi_n||xi|``."""
+    return modulated(phi, [(n, b) for n in range(1, phi.depth + 1) for b in decay_bins(phi, n, 1)], count)
+
+
+def modulated(phi: FeatureExtractor, envelopes: Sequence[tuple[int, tuple[int, ...]]], count: int) -> Tensor:
+    """Carriers at atom peaks of the first layer with envelopes ``1 + cos b`` and ``max(cos b, 0)``.
+
+    Parameters
+    ----------
+    envelopes : sequence of (int, tuple of int)
+        A layer n, and a DFT bin b of its grid.
+    count : int
+        Signals, at most.
+    """
     grid, device = phi.grid, phi.device
     carriers = _peaks(phi.banks[0])
     signals = []
-    for n in range(1, phi.depth + 1):
-        for b in decay_bins(phi, n, 1):
-            coarse = phi.grids[n].shape
-            signed = tuple((k - m if k > m // 2 else k) for k, m in zip(b, coarse, strict=True))
-            envelope = tone(grid, signed, complex_input=False, device=device)
-            for a in carriers[:: max(1, 2 * len(carriers) * phi.depth // max(count, 1))]:
-                carrier = tone(grid, a, complex_input=phi.complex_input, device=device)
-                signals += [(1 + envelope) * carrier, torch.relu(envelope) * carrier]
+    for n, b in envelopes:
+        coarse = phi.grids[n].shape
+        signed = tuple((k - m if k > m // 2 else k) for k, m in zip(b, coarse, strict=True))
+        envelope = tone(grid, signed, complex_input=False, device=device)
+        for a in carriers[:: max(1, 2 * len(carriers) * len(envelopes) // max(count, 1))]:
+            carrier = tone(grid, a, complex_input=phi.complex_input, device=device)
+            signals += [(1 + envelope) * carrier, torch.relu(envelope) * carrier]
     if not signals[:count]:
         return torch.zeros((0, *grid.shape), dtype=torch.float64, device=device)
     return unit_rms(torch.stack(signals[:count]), grid.ndim)

@@ -153,6 +153,35 @@ _ALL = (
         on_grid=_WHOLE,
     ),
     Theorem(
+        key="translation_sharp",
+        title="Vertical translation invariance of non-negative maps",
+        statement=r"|||\Phi^n(T_t f) - \Phi^n(f)||| \le (\lambda_n w_n)^{1/2} \|f\|, \quad "
+        r"|e^{-2\pi i\langle s,\xi\rangle} - 1|^2 |\hat\chi_n|^2 "
+        r"+ \textstyle\sum_x \mu_x \cos 2\pi\langle x,\xi\rangle \le \lambda_n, \; \mu \ge 0",
+        hypotheses=(
+            _COMMUTES,
+            "the maps that enter layer n + 1, n >= 1, have no negative correlation with their translates",
+            "non-linearity and pooling map 0 to 0",
+            "the shift is whole",
+        ),
+        source="proved here: duality of linear programs; W_n <= w_n ||f||^2 by the same certificate",
+        verifier="translation",
+        on_grid="Exact. Layer 0 keeps the exact multiplier.",
+    ),
+    Theorem(
+        key="decay_sharp",
+        title="Uniform decay of the energy of non-negative maps",
+        statement=r"W_{n+1}(f) \le \lambda_n W_n(f), \quad L^2 R^2 \sum_l |\hat g_l|^2 + "
+        r"\textstyle\sum_x \mu_x \cos 2\pi\langle x,\xi\rangle \le \lambda_n, \; \mu \ge 0",
+        hypotheses=(
+            "the maps that enter layer n + 1, n >= 1, have no negative correlation with their translates",
+            "non-linearity and pooling map 0 to 0",
+        ),
+        source="proved here: duality of linear programs",
+        verifier="decay",
+        on_grid="A statement about the grid: the rate depends on the sampling, not on the length of the signal.",
+    ),
+    Theorem(
         key="full_covariance",
         title="Near covariance without rescaled shift",
         statement=r"|||\Phi^n(T_t f) - T_t \Phi^n(f)||| \le 2\pi |t| K_n \Big|\frac{1}{S_1 \cdots S_n} - 1\Big| \|f\|",

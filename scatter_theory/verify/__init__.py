@@ -3,7 +3,7 @@
 from scatter_theory.search import Effort
 from scatter_theory.verify._covariance import covariance
 from scatter_theory.verify._deformation import deformation
-from scatter_theory.verify._energy import energy
+from scatter_theory.verify._energy import decay, energy
 from scatter_theory.verify._frame import admissibility, frame
 from scatter_theory.verify._lipschitz import lipschitz
 from scatter_theory.verify._pointwise import nonlinearity, pooling
@@ -19,6 +19,7 @@ __all__ = [
     "Replay",
     "admissibility",
     "covariance",
+    "decay",
     "deformation",
     "deformation_rate",
     "energy",

@@ -172,6 +172,7 @@ def finish(
     witness: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    certificates: Sequence[Any] = (),
     cap: Any = None,
 ) -> BoundCheck:
     """Assemble and judge a check; without points it is INCONCLUSIVE, or INAPPLICABLE if a hypothesis fails."""
@@ -197,6 +198,7 @@ def finish(
         witness=dict(witness or {}),
         extra={k: np.asarray(v, dtype=float) for k, v in (extra or {}).items()},
         notes=tuple(notes),
+        certificates=tuple(certificates),
     )
     return judge(check, cap=cap)
 

@@ -27,7 +27,7 @@ from scatter_theory.verify._common import (
     layer_constants,
     worst_cell,
 )
-from scatter_theory.verify._energy_forms import FORMS
+from scatter_theory.verify._energy_forms import FORMS, Decay, Measure
 
 Form = Literal["bound", "balance", "remainder", "getter", "rate"]
 
@@ -73,26 +73,70 @@ def energy(
     TypeError, ValueError
         For signals that `FeatureExtractor.forward` refuses, and for an unknown `form`.
     """
-    started = time.perf_counter()
-    phi = in_double(phi)
     if form not in FORMS:
         raise ValueError(f"`energy(form=...)`: got {form!r}, expected one of {tuple(FORMS)}.")
+    return _measured(FORMS[form], phi, signals, effort, generator, progress)
+
+
+def decay(
+    phi: FeatureExtractor,
+    signals: Any = None,
+    *,
+    effort: Effort = Effort(),  # noqa: B008 - frozen
+    generator: Seed = None,
+    progress: Progress = None,
+) -> BoundCheck:
+    r"""Measure how much energy each layer passes on, against a certified share below 1.
+
+    .. math:: W_n(f) \le \lambda_n W_{n-1}(f), \qquad n \ge 2, \quad \text{for every } f .
+
+    Parameters
+    ----------
+    phi, signals, effort, generator, progress
+        As in `lipschitz`.
+
+    Returns
+    -------
+    BoundCheck
+        One point per layer 2..N, with the certificates of the shares. INAPPLICABLE where maps may be negative (tanh,
+        for example), and to a single layer. Without signals and effort INCONCLUSIVE.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For signals that `FeatureExtractor.forward` refuses.
+
+    Notes
+    -----
+    The share holds for all signals alike and does not depend on their length (``docs/theory/sharp_translation.md``). On
+    :math:`\mathbb R^d` there is no such share: it tends to 1 as the grid is refined.
+    """
+    return _measured(Decay, phi, signals, effort, generator, progress)
+
+
+def _measured(
+    kind: type[Measure], phi: FeatureExtractor, signals: Any, effort: Effort, generator: Seed, progress: Progress
+) -> BoundCheck:
+    """Search the worst case of a measure and judge it."""
+    started = time.perf_counter()
+    phi = in_double(phi)
     rng, seed = seeded(generator)
     pools = candidates(phi, given(phi, signals), effort, rng)
-    measure = FORMS[form](phi)
-    identity = form == "balance"
+    measure = kind(phi)
+    identity = kind is FORMS["balance"]
     # Climbing is for claims that apply: an identity has no ratio, and a failed hypothesis has decided already.
     climbs = not identity and all(h.satisfied for h in measure.hypotheses)
     common = {
         "x_label": "layer n",
         "constants": {**measure.constants, **layer_constants(phi)},
         "hypotheses": measure.hypotheses,
+        "certificates": measure.certificates,
         "started": started,
         "seed": seed,
         "grid": phi.grid,
     }
-    if not pools:
-        return finish(measure.claim, phi, notes=(*measure.notes, NO_DATA), **common)
+    if not pools or not measure.series:
+        return finish(measure.claim, phi, notes=(*measure.notes, *(() if pools else (NO_DATA,))), **common)
 
     attack = maximise(
         measure.ratios,

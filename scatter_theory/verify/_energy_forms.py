@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory import theory
+from scatter_theory.certify import LayerCertificate, certified_layer, non_negative
 from scatter_theory.constants import Constant
 from scatter_theory.frames import Bank
 from scatter_theory.network import FeatureExtractor
@@ -54,6 +55,7 @@ class Measure(ABC):
 
     claim = ""
     notes: tuple[str, ...] = ()
+    certificates: tuple[LayerCertificate, ...] = ()
 
     def __init__(self, phi: FeatureExtractor) -> None:
         self.phi = phi
@@ -163,6 +165,36 @@ class Remainder(Measure):
         measured = W[:, 1:] / (W[:, :-1] + 1e-12 * W[:, :1]).clamp_min(TINY)
         gains = constant_row([self.constants[f"gain, layer {n}"].value for n in self.layers], f)
         return measured, gains.expand_as(measured)
+
+
+class Decay(Measure):
+    """What a layer propagates against what enters it, where no value is negative."""
+
+    claim = "decay_sharp"
+
+    def setup(self) -> None:
+        """Certified decay per layer n, beside the gain that knows nothing of signs."""
+        phi = self.phi
+        deep = Hypothesis("at least two layers", phi.depth >= 2, phi.depth)
+        self.hypotheses += [deep, *(non_negative(phi, n) for n in range(1, phi.depth))]
+        self.layers = list(range(2, phi.depth + 1))
+        certify = all(h.satisfied for h in self.hypotheses)
+        found = [certified_layer(phi, "decay", n - 1) for n in self.layers if certify]
+        self.certificates = tuple(found)
+        for n in self.layers:
+            gain = phi.layer_constant(n).value ** 2 * propagating_peak(phi, n)
+            self.constants[f"gain, layer {n}"] = Constant(gain, "L^2 R^2 sup G", "grid")
+        for n, certificate in zip(self.layers, found, strict=False):
+            source = f"linear program, read off by one FFT; best found {certificate.proof.lower:.6g}"
+            self.constants[f"lambda, layer {n}"] = Constant(certificate.proof.value, source, "certified")
+
+    def values(self, f: Tensor) -> tuple[Tensor, Tensor]:
+        """``W_n / W_{n-1}``, where the latter is above rounding, and the certified shares."""
+        W = torch.stack(self.phi(f).remainder, -1)
+        measured = W[:, 2:] / (W[:, 1:-1] + 1e-12 * W[:, :1]).clamp_min(TINY)
+        names = "lambda" if self.certificates else "gain"
+        shares = constant_row([self.constants[f"{names}, layer {n}"].value for n in self.layers], f)
+        return measured, shares.expand_as(measured)
 
 
 class Getter(Measure):

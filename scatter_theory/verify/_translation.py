@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from scatter_theory import theory
+from scatter_theory.certify import LayerCertificate, certified_layer, multiplier, non_negative
+from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
-from scatter_theory.search import Attack, Effort, maximise
+from scatter_theory.search import Attack, Effort, maximise, modulated
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._alias import alias_budget, covariance_defect, refinement_trend, shifted, without_nyquist
 from scatter_theory.verify._common import (
@@ -35,16 +37,18 @@ from scatter_theory.verify._common import (
     in_double,
     layer_constants,
     path_hypothesis,
+    propagating_peak,
     safe_ratio,
     vanishing,
     worst_cell,
 )
 
-Form = Literal["theorem", "multiplier", "posteriori", "full_covariance"]
-FORMS: tuple[str, ...] = ("theorem", "multiplier", "posteriori", "full_covariance")
+Form = Literal["theorem", "sharp", "multiplier", "posteriori", "full_covariance"]
+FORMS: tuple[str, ...] = ("theorem", "sharp", "multiplier", "posteriori", "full_covariance")
 
 CLAIM = {
     "theorem": "translation",
+    "sharp": "translation_sharp",
     "multiplier": "translation",
     "posteriori": "translation_posteriori",
     "full_covariance": "full_covariance",
@@ -94,7 +98,9 @@ def translation(
         Shifts in *samples*: numbers (along the first axis) or one number per axis. Default: 1, 4, 16, ... as long as
         the bound says something. In mode ``"decimate"`` whole shifts must be multiples of ``S_1 ... S_n``.
     bound : str
-        ``"theorem"`` (above); ``"multiplier"``:
+        ``"theorem"`` (above); ``"sharp"``: a certified constant that knows that propagated maps are not negative, for
+        layers n >= 1 of modulus and ReLU networks and whole shifts, with its certificates in the result
+        (``docs/theory/sharp_translation.md``); ``"multiplier"``:
         :math:`\max_\xi 2 |\sin \pi \langle s, \xi\rangle| |\hat\chi_n(\xi)| \, W_n(f)^{1/2}` with
         :math:`s = t / (S_1 \cdots S_n)`; ``"posteriori"``:
         :math:`2\pi |s| (\sum_q \| |\xi| \hat\chi_n \widehat{U[q]f} \|^2)^{1/2}`; ``"full_covariance"``:
@@ -131,11 +137,13 @@ def translation(
     moves = _shifts(phi, shifts)
     fractional = any(not m.whole for m in moves)
     pools = candidates(phi, given(phi, signals), effort, rng)
-    bounder = Bounder(phi, moves, bound)
+    hypotheses = _hypotheses(phi, moves, bound)
+    bounder = Bounder(phi, moves, bound, certify=all(h.satisfied for h in hypotheses))
     common = {
         "x_label": f"|t| in {phi.grid.unit}",
         "constants": {**bounder.constants, **layer_constants(phi)},
-        "hypotheses": _hypotheses(phi, moves, bound),
+        "hypotheses": hypotheses,
+        "certificates": bounder.certificates,
         "started": started,
         "seed": seed,
         "grid": phi.grid,
@@ -143,6 +151,8 @@ def translation(
     if not pools or phi.path_rule.signal_dependent:
         return finish(CLAIM[bound], phi, notes=() if phi.path_rule.signal_dependent else (NO_DATA,), **common)
 
+    if bounder.certificates and effort.structured:
+        pools["structured"] = torch.cat([pools["structured"], bounder.extremals(effort.structured)])
     attack = maximise(
         bounder.ratios,
         pools,
@@ -158,6 +168,8 @@ def translation(
     n, move = bounder.cells[worst]
     budget = [ErrorTerm("rounding", ROUNDING * columns["bound"] + columns["rounding"])]
     notes, trend, shown = (), [], ["multiplier bound", "a posteriori bound"]
+    if bound == "sharp":
+        shown.insert(0, "published bound")
     if fractional:
         aliasing = np.minimum(columns["covariance defect"], columns["alias budget"])
         budget.append(ErrorTerm("aliasing of the sampled non-linearity", aliasing, "discretisation"))
@@ -231,6 +243,10 @@ def _hypotheses(phi: FeatureExtractor, moves: Sequence[Shift], form: str) -> lis
         conditions.append(Hypothesis(f"every shift is a multiple of S_1...S_N = {product:g} samples", good))
     if form in ("theorem", "full_covariance"):
         conditions += [admissible(phi), vanishing(phi), _decaying(phi)]
+    if form == "sharp":
+        whole = all(m.whole for m in moves)
+        conditions += [Hypothesis("every shift is whole", whole), vanishing(phi)]
+        conditions += [non_negative(phi, n) for n in range(1, phi.depth + 1)]
     return conditions
 
 
@@ -251,15 +267,55 @@ class Bounder:
     What `__init__` computes are numbers; `ratios` stays on the device of its argument.
     """
 
-    def __init__(self, phi: FeatureExtractor, moves: Sequence[Shift], form: str) -> None:
+    def __init__(self, phi: FeatureExtractor, moves: Sequence[Shift], form: str, *, certify: bool = True) -> None:
         self.phi, self.moves, self.form = phi, list(moves), form
         self.fractional = any(not m.whole for m in moves)
         self.cells = [(n, m) for n in range(phi.depth + 1) for m in range(len(self.moves))]
         self.targets = [[i for i, (k, _) in enumerate(self.cells) if k == n] for n in range(phi.depth + 1)]
+        if form == "sharp":
+            # Every shift has an extremal signal of its own.
+            self.targets = [[i] for i in range(len(self.cells))]
         self.constants = {f"K, layer {n}": phi.banks[n].decay_constant() for n in range(phi.depth + 1)}
         self.products = [phi.pooling_product(n) for n in range(phi.depth + 1)]
         self._theorem = [self._theorem_bound(n, m) for n, m in self.cells]
+        self._published = self._theorem if admissible(phi).satisfied else [math.nan] * len(self.cells)
         self._multiplier = [self._multiplier_bound(n, m) for n, m in self.cells]
+        self.certificates: tuple[LayerCertificate, ...] = ()
+        if form == "sharp":
+            self._sharp = self._certified() if certify else self._multiplier
+
+    def _certified(self) -> list[float]:
+        r"""Bounds :math:`(\lambda w_n)^{1/2}` with :math:`W_n(f) \le w_n \|f\|^2`; at layer 0 the exact multiplier."""
+        decays = [certified_layer(self.phi, "decay", n) for n in range(1, self.phi.depth)]
+        shares = [1.0, self.phi.layer_constant(1).value ** 2 * propagating_peak(self.phi, 1)]
+        for decay in decays:
+            shares.append(shares[-1] * decay.proof.value)
+        bounds, found = [], []
+        for (n, m), plain in zip(self.cells, self._multiplier, strict=True):
+            if n == 0:
+                bounds.append(plain)
+                continue
+            samples = tuple(int(s) for s in self.moves[m].samples)
+            certificate = certified_layer(self.phi, "translation", n, samples)
+            found.append(certificate)
+            bounds.append(math.sqrt(certificate.proof.value * shares[n]))
+            source = f"linear program, read off by one FFT; best found {certificate.proof.found:.6g}"
+            name = f"c, layer {n}, shift {' '.join(map(str, samples))}"
+            self.constants[name] = Constant(certificate.proof.c, source, "certified")
+        for n, share in enumerate(shares[1:], 1):
+            source = "L^2 R^2 sup G of layer 1" if n == 1 else "times the certified decay of every layer before"
+            self.constants[f"W_{n} / ||f||^2"] = Constant(share, source, "grid" if n == 1 else "certified")
+        self.certificates = (*found, *decays)
+        return bounds
+
+    def extremals(self, count: int) -> Tensor:
+        """Carriers with half-waves at the frequencies where the certified multipliers are largest."""
+        peaks = []
+        for certificate in (c for c in self.certificates if c.claim == "translation"):
+            M = multiplier(self.phi, "translation", certificate.layer, certificate.samples)
+            peaks.append((certificate.layer, tuple(int(k) for k in np.unravel_index(int(M.argmax()), M.shape))))
+        signals = modulated(self.phi, list(dict.fromkeys(peaks)), count)
+        return signals.to(self.phi.signal_dtype)
 
     def prepare(self, f: Tensor) -> Tensor:
         """The signal that is measured: without Nyquist bins if any shift is fractional."""
@@ -302,6 +358,7 @@ class Bounder:
             row = {
                 "measured": float(self._differences(f, base)[0, cell]) / norm,
                 "bound": float(self._bounds(f, base)[0, cell]) / norm,
+                "published bound": self._published[cell],
                 "multiplier bound": self._multiplier[cell] * float(safe_sqrt(base.remainder[n])) / norm,
                 "a posteriori bound": float(self._posteriori(base)[0, cell]) / norm,
                 "cap": 2 * float(self.phi.banks[n].output.abs().max()),
@@ -375,6 +432,8 @@ class Bounder:
         norm = safe_sqrt(self.phi.grid.energy(f))[:, None]
         if self.form in ("theorem", "full_covariance"):
             return norm * constant_row(self._theorem, norm)
+        if self.form == "sharp":
+            return norm * constant_row(self._sharp, norm)
         if self.form == "multiplier":
             remainder = torch.stack([safe_sqrt(base.remainder[n]) for n, _ in self.cells], -1)
             return remainder * constant_row(self._multiplier, norm)

@@ -11,11 +11,12 @@ from scatter_theory.theory import THEOREMS
 KEYS = {
     "frame", "admissibility", "lipschitz", "energy", "remainder", "getter", "decay_rate", "covariance", "translation",
     "translation_posteriori", "full_covariance", "nonlinearity", "pooling", "deformation_band_limited",
+    "translation_sharp", "decay_sharp",
     "deformation_gradient", "deformation_sobolev", "deformation_lipschitz", "deformation_cartoon",
 }  # fmt: skip
 VERIFIERS = {
-    "frame", "admissibility", "lipschitz", "energy", "covariance", "translation", "deformation", "nonlinearity",
-    "pooling",
+    "frame", "admissibility", "lipschitz", "energy", "covariance", "translation", "deformation", "decay",
+    "nonlinearity", "pooling",
 }  # fmt: skip
 
 

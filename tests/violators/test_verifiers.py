@@ -653,7 +653,7 @@ def test_suite_can_be_interrupted():
     ("call", "match"),
     [
         (lambda phi: st.verify.lipschitz(phi, bound="sharp"), "bound=..."),
-        (lambda phi: st.verify.translation(phi, bound="sharp"), "bound=..."),
+        (lambda phi: st.verify.translation(phi, bound="sharpest"), "bound=..."),
         (lambda phi: st.verify.energy(phi, form="sharp"), "form=..."),
         (lambda phi: st.verify.translation(phi, shifts=[0]), "shifts=..."),
         (lambda phi: st.verify.translation(phi, shifts=[]), "shifts=..."),
