@@ -27,12 +27,8 @@ from typing import Any
 
 import numpy as np
 
-#: Shifts that enter the program in one round of pricing, and rounds.
-ENTERING, ROUNDS = 12, 40
-#: A shift enters while its price is below this share of the largest weight of the dual.
-PRICE = 1e-9
-#: Steps of the positive-part iteration for the lower value, and phases of its half-wave starts.
-STEPS, PHASES = 600, 4
+from scatter_theory.certify._attained import attained
+from scatter_theory.certify._program import program
 
 
 @dataclass(frozen=True)
@@ -148,13 +144,13 @@ def positivity_certificate(M: np.ndarray, *, seed: int = 0) -> PositivityCertifi
     peak = float(M.max())
     if peak == 0:
         return PositivityCertificate(M.shape, (), (), 0.0, 0.0, 0.0)
-    shifts, weights = _program(M / peak)
+    shifts, weights = program(M / peak)
     weights = [w * peak for w in weights]
     value = min(_value(M, shifts, weights), _value(M, (), ()))
     if value == _value(M, (), ()):
         shifts, weights = [], []
     return PositivityCertificate(
-        M.shape, tuple(map(tuple, shifts)), tuple(weights), value, peak, _lower(M, np.random.default_rng(seed))
+        M.shape, tuple(map(tuple, shifts)), tuple(weights), value, peak, attained(M, np.random.default_rng(seed))
     )
 
 
@@ -166,105 +162,3 @@ def _value(M: np.ndarray, shifts: Sequence[Sequence[int]], weights: Sequence[flo
     total = math.fsum(weights)
     rounding = 50 * np.finfo(float).eps * max(1.0, math.log2(M.size)) * (total + float(M.max()))
     return float(np.max(M + np.fft.fftn(mu).real) + rounding)
-
-
-def _program(M: np.ndarray) -> tuple[list[tuple[int, ...]], list[float]]:
-    """Weights of the linear program; shifts enter by their price, which one FFT of the dual gives for all of them."""
-    from scipy.optimize import linprog
-
-    half = _half(M.shape)
-    rows = np.stack([axis[half] for axis in np.indices(M.shape)])
-    bound = np.maximum(M, _mirrored(M))[half]
-    chosen, columns = _first(M), []
-    columns = [_cosine(rows, x, M.shape) for x in chosen]
-    weights: np.ndarray = np.zeros(len(chosen))
-    for _ in range(ROUNDS):
-        matrix = np.column_stack([*columns, -np.ones(len(bound))])
-        cost = np.zeros(matrix.shape[1])
-        cost[-1] = 1.0
-        result = linprog(cost, A_ub=matrix, b_ub=-bound, bounds=[(0, None)] * matrix.shape[1], method="highs")
-        if result.status != 0:
-            break
-        weights = np.maximum(result.x[:-1], 0.0)
-        dual = np.zeros(M.shape)
-        dual[half] = np.maximum(-result.ineqlin.marginals, 0.0)
-        prices = np.fft.fftn(dual).real
-        order = np.argsort(prices, axis=None)[: 4 * ENTERING]
-        known = set(chosen)
-        entering = []
-        for flat in order:
-            x = tuple(int(i) for i in np.unravel_index(flat, M.shape))
-            twin = tuple(-c % n for c, n in zip(x, M.shape, strict=True))
-            if prices[x] < -PRICE * dual.sum() and x not in known and twin not in known and len(entering) < ENTERING:
-                entering.append(x)
-                known.add(x)
-        if not entering:
-            break
-        chosen += entering
-        columns += [_cosine(rows, x, M.shape) for x in entering]
-        weights = np.concatenate([weights, np.zeros(len(entering))])
-    kept = [i for i in range(len(weights)) if weights[i] > 0]
-    return [chosen[i] for i in kept], [float(weights[i]) for i in kept]
-
-
-def _half(shape: Sequence[int]) -> np.ndarray:
-    """One of every pair of frequencies k, -k."""
-    flat = np.arange(math.prod(shape)).reshape(shape)
-    return flat <= _mirrored(flat)
-
-
-def _mirrored(values: np.ndarray) -> np.ndarray:
-    """Values at ``-k mod N``."""
-    axes = tuple(range(values.ndim))
-    return np.roll(np.flip(values, axes), (1,) * values.ndim, axes)
-
-
-def _cosine(rows: np.ndarray, x: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    turns = sum(((k * c) % n) / n for k, c, n in zip(rows, x, shape, strict=True))
-    return np.cos(2 * math.pi * turns)
-
-
-def _first(M: np.ndarray) -> list[tuple[int, ...]]:
-    """Shifts that turn the frequency of the maximum upside down, along the axes that it uses, and their neighbours."""
-    peak = np.unravel_index(int(np.argmax(M)), M.shape)
-    signed = [k - n if k > n // 2 else k for k, n in zip(peak, M.shape, strict=True)]
-    found = []
-    for axis, (k, n) in enumerate(zip(signed, M.shape, strict=True)):
-        if k == 0:
-            continue
-        for step in (math.floor(n / (2 * abs(k))), math.ceil(n / (2 * abs(k)))):
-            x = [0] * M.ndim
-            x[axis] = step % n
-            found.append(tuple(x))
-    return list(dict.fromkeys(x for x in found if any(x))) or [tuple(int(a == 0) for a in range(M.ndim))]
-
-
-def _lower(M: np.ndarray, rng: np.random.Generator) -> float:
-    """Largest quotient of a non-negative u that the iteration ``u <- (M u)_+`` finds; it never falls (M >= 0)."""
-    best = 0.0
-    for u in _starts(M, rng):
-        before = 0.0
-        for _ in range(STEPS):
-            moved = np.fft.ifftn(M * np.fft.fftn(u)).real
-            quotient = float(np.sum(u * moved) / np.sum(u * u))
-            u = np.maximum(moved, 0.0)
-            if quotient <= before * (1 + 1e-9) or not u.any():
-                break
-            u, before = u / np.linalg.norm(u), quotient
-        best = max(best, quotient)
-    return best
-
-
-def _starts(M: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Half-waves at the largest frequencies in several phases, their powers, bumps of all widths, random signals."""
-    points = np.indices(M.shape)
-    starts = []
-    for flat in np.argsort(M, axis=None)[::-1][:2]:
-        k = np.unravel_index(int(flat), M.shape)
-        turns = sum(((p * f) % n) / n for p, f, n in zip(points, k, M.shape, strict=True))
-        waves = [np.maximum(np.cos(2 * math.pi * (turns + j / (4 * PHASES))), 0.0) for j in range(PHASES)]
-        starts += [*waves, *(waves[0] ** power for power in (2, 4, 8, 16, 32))]
-    squares = sum((((p + n // 2) % n - n // 2) / n) ** 2 for p, n in zip(points, M.shape, strict=True))
-    starts += [np.exp(-squares / width**2) for width in 0.5 ** np.arange(1, 11)]
-    starts += [(points == 0).all(0).astype(float), *(rng.random(M.shape) ** 8 for _ in range(3))]
-    return [u for u in starts if u.any()]

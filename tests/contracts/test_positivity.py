@@ -8,6 +8,7 @@ import pytest
 
 import scatter_theory as st
 from scatter_theory.certify import LayerCertificate, PositivityCertificate, certified_layer, positivity_certificate
+from scatter_theory.certify._program import triangle
 
 
 def log_cosine(w, p):
@@ -97,6 +98,38 @@ def test_known_decay(edge, share):
     """What a Parseval bank with this low-pass passes on: M = 1 - |chi|^2, N = 128."""
     proof = positivity_certificate(1 - log_cosine(np.fft.fftfreq(128), edge) ** 2)
     assert proof.value == pytest.approx(share, abs=1.5e-5)
+
+
+@pytest.mark.parametrize("N", [128, 513, 4096])
+def test_known_decay_in_closed_form(N):
+    """The largest triangle below |chi|^2 has B = 1.9056 p; the mean of its samples is at least B, and near it."""
+    p = 1 / 32
+    M = 1 - log_cosine(np.fft.fftfreq(N), p) ** 2
+    eta = triangle(M)
+    assert np.all(eta >= 0)
+    value = np.max(M + np.fft.fft(eta).real)
+    assert 1 - 1.02 * 1.9056 * p <= value <= 1 - 1.9056 * p * (1 - 1e-4)
+    assert positivity_certificate(M).value <= value * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("shape", [(31,), (32,), (9, 14), (4, 5, 6)])
+def test_triangles_are_certificates(shape):
+    """Whatever the multiplier: weights >= 0, and a value that is never above its maximum."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        M = rng.random(shape)
+        M.flat[0] = 0.0
+        axes = tuple(range(len(shape)))
+        M = 0.5 * (M + np.roll(np.flip(M, axes), (1,) * len(shape), axes))
+        eta = triangle(M)
+        assert eta.min() >= 0 and eta.flat[0] == 0
+        assert np.max(M + np.fft.fftn(eta).real) < M.max()
+
+
+def test_large_grids_have_certificates():
+    """Where the program ends early the closed form stands: not 1, and near the best found."""
+    proof = positivity_certificate(1 - log_cosine(np.fft.fftfreq(6000), 1 / 32) ** 2)
+    assert proof.lower <= proof.value <= 1 - 1.9 / 32
 
 
 def test_only_the_mean_is_emitted():
