@@ -18,6 +18,9 @@ PROOF_CARRYING: frozenset[str] = frozenset({"paper", "derived", "analytic", "cer
 #: Relative rounding tolerance of a measured ratio, by the precision of the computation.
 TOLERANCE: Mapping[str, float] = {"float64": 1e-10, "float32": 1e-4}
 
+#: Largest relative defect of an identity between constants that counts as rounding in float64.
+IDENTITY = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:

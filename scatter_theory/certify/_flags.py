@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from scatter_theory.certify._kernels import after_pooling
+from scatter_theory.constants import IDENTITY
 from scatter_theory.deform import Field
 from scatter_theory.grid import is_whole
 from scatter_theory.network import FeatureExtractor
@@ -33,9 +34,6 @@ from scatter_theory.nonlinearities import (
 )
 from scatter_theory.poolings import Average, Max, NoPooling, Subsample
 from scatter_theory.results import Hypothesis
-
-#: Allowance for rounding in the admissibility condition.
-IDENTITY = 1e-12
 
 #: The package's own maps of single values, and why their values may have any sign.
 _SIGNED: dict[type[Nonlinearity], str] = {

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scatter_theory import theory
-from scatter_theory.constants import TOLERANCE, Constant, Provenance
+from scatter_theory.certify import vanishing_layer
+from scatter_theory.constants import IDENTITY, TOLERANCE, Constant, Provenance
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.paths import StructuralRule
 from scatter_theory.poolings import Pool
@@ -20,9 +21,6 @@ from scatter_theory.search import Attack, Effort, noise, structured
 
 #: Rounding of a measured relative quantity in float64; see ``constants.TOLERANCE``.
 ROUNDING = TOLERANCE["float64"]
-
-#: Largest relative defect of an identity that counts as rounding in float64.
-IDENTITY = 1e-12
 
 #: Amplitudes whose squares are float64 numbers with room for sums.
 AMPLITUDES = (1e-140, 1e140)
@@ -115,13 +113,9 @@ def admissible(phi: FeatureExtractor) -> Hypothesis:
 
 def vanishing(phi: FeatureExtractor) -> Hypothesis:
     """Non-linearities and poolings map 0 to 0."""
-    values = []
-    for layer, grid in zip(phi.layers, phi.grids, strict=False):
-        zero = torch.zeros(grid.shape, dtype=torch.float64, device=phi.device)
-        values += [layer.nonlinearity.zero, float(layer.nonlinearity(zero[:1]).abs().max())]
-        values.append(float(layer.pooling.map(zero, grid, phi.sampling).abs().max()))
-    worst = max(values)
-    return Hypothesis("every non-linearity and every pooling maps 0 to 0", worst == 0.0, worst)
+    layers = [vanishing_layer(phi, n) for n in range(1, phi.depth + 1)]
+    text = "every non-linearity and every pooling maps 0 to 0"
+    return Hypothesis(text, all(h.satisfied for h in layers), float(np.max([h.value for h in layers])))
 
 
 def layer_constants(phi: FeatureExtractor) -> dict[str, Constant]:

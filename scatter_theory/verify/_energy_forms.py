@@ -10,11 +10,11 @@ from torch import Tensor
 
 from scatter_theory import theory
 from scatter_theory.certify import LayerCertificate, certified_layer, non_negative
-from scatter_theory.constants import Constant
+from scatter_theory.constants import IDENTITY, Constant
 from scatter_theory.frames import Bank
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import Hypothesis
-from scatter_theory.verify._common import IDENTITY, TINY, constant_row, propagating_peak, safe_ratio, vanishing
+from scatter_theory.verify._common import TINY, constant_row, propagating_peak, safe_ratio, vanishing
 
 #: Shares of the energy for which the rate tells the number of layers.
 SHARES = (0.5, 0.9, 0.99)
