@@ -13,7 +13,7 @@ from scatter_theory.trigonometric import Polynomial
 from scatter_theory.verify._alias import shifted, without_nyquist
 from scatter_theory.verify._covariance import defects
 from scatter_theory.verify._deformation_search import Problem
-from scatter_theory.verify._energy_forms import FORMS
+from scatter_theory.verify._energy_forms import FORMS, Decay
 from scatter_theory.verify._frame import quotient_ratios
 from scatter_theory.verify._lipschitz import pair_ratios
 from scatter_theory.verify._pointwise import map_ratios, point_ratios
@@ -57,7 +57,7 @@ def objectives(phi):
         for shifts in ((4.0,), (0.5, 4.0)) if phi.sampling == "dilate" else ((4.0,),):
             bounder = Bounder(phi, moves(phi, *shifts), form)
             yield f"translation, {form}, {shifts}", (), len(bounder.cells), bounder.ratios
-    for form, measure in FORMS.items():
+    for form, measure in {**FORMS, "uniform decay": Decay}.items():
         forms = measure(phi)
         yield f"energy, {form}", (), len(forms.series), forms.ratios
     yield "covariance", (), phi.depth + 1, lambda f: defects(phi, f, (4,) * phi.grid.ndim)
