@@ -8,6 +8,7 @@ import pytest
 import scatter_theory as st
 from scatter_theory import Outcome
 from scatter_theory.certify import _positivity
+from scatter_theory.report._families import families
 from scatter_theory.results import Hypothesis
 from scatter_theory.verify import Effort
 
@@ -149,3 +150,19 @@ def test_the_first_layer_has_no_positivity():
     first = layer(check, 0)
     assert np.all(check.measured[first] > 0.75 * check.bound[first])
     assert np.all(check.ratio[first] >= 0.999)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+def test_all_families(family):
+    grid = st.Grid.line(128) if family.d == 1 else st.Grid.of((32, 32))
+    layer_ = family.layer(st.Modulus(), st.NoPooling(), "dilate")
+    phi = st.FeatureExtractor([layer_, layer_], grid, paths=family.paths)
+    effort = Effort(8, 96, 120, 3) if family.d == 1 else Effort(2, 24, 60, 2)
+    check = sharp(phi, [1 if family.d == 1 else (1, 0)], effort)
+    assert check.outcome is Outcome.HOLDS
+    assert check.recheck(phi)
+    first = layer(check, 1)
+    assert np.all(check.ratio[first] >= 0.6)
+    assert np.all(check.bound[first] <= 0.8 * check.extra["published bound"][first])
+    assert all(c.proof.gap <= 0.03 for c in check.certificates)
