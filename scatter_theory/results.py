@@ -143,6 +143,17 @@ class BoundCheck:
         return float(np.max(self.ratio)) if self.ratio.size else math.nan
 
     @property
+    def title(self) -> str:
+        """Title of the theorem, or the claim where it is not in the table."""
+        theorem = THEOREMS.get(self.claim)
+        return theorem.title if theorem else self.claim
+
+    @property
+    def heading(self) -> str:
+        """Title and outcome."""
+        return f"{self.title}: {self.outcome.name} {self.outcome.symbol}"
+
+    @property
     def holds(self) -> bool:
         """True only for the outcome HOLDS."""
         return self.outcome is Outcome.HOLDS
@@ -182,9 +193,9 @@ class BoundCheck:
                 f"`compare()`: the check {self.claim!r} knows no other bound than its own, so that there is nothing to "
                 "compare. Translations and deformations know several; use `plot()` here."
             )
-        theorem = THEOREMS.get(self.claim)
-        title = f"{theorem.title if theorem else self.claim}: {self.outcome.name} {self.outcome.symbol}"
-        return Comparison(title, self.x_label, self.x, self.measured, self.series, {"bound": self.bound, **others})
+        return Comparison(
+            self.heading, self.x_label, self.x, self.measured, self.series, {"bound": self.bound, **others}
+        )
 
     def recheck(self, phi: Any) -> bool:
         """Whether every certificate proves its value for the extractor `phi`; False if there is none.

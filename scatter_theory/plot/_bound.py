@@ -11,7 +11,6 @@ from matplotlib.ticker import NullLocator
 
 from scatter_theory.plot._display import Display
 from scatter_theory.plot._style import COLOURS, DASHES, MARKERS, spans_decades
-from scatter_theory.theory import THEOREMS
 
 _LEGEND = 8
 _TICKS = 8
@@ -51,7 +50,6 @@ class BoundDisplay(Display):
     @classmethod
     def from_check(cls, check: Any) -> BoundDisplay:
         """Display of a `BoundCheck`."""
-        theorem = THEOREMS.get(check.claim)
         ratio = check.ratio
         use = np.where(check.bound == 0, check.measured, ratio)
         worst = None if ratio.size == 0 or np.all(np.isnan(use)) else int(np.nanargmax(use))
@@ -61,7 +59,7 @@ class BoundDisplay(Display):
             bound=np.asarray(check.bound, dtype=float),
             series=check.series,
             x_label=check.x_label,
-            title=f"{theorem.title if theorem else check.claim}: {check.outcome.name} {check.outcome.symbol}",
+            title=check.heading,
             worst=worst,
             rounding=check.rounding,
             discretisation=check.discretisation,

@@ -10,7 +10,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from scatter_theory.plot._display import Display
 from scatter_theory.plot._style import COLOURS, MARKERS, spans_decades
-from scatter_theory.theory import THEOREMS
 
 #: Power of the size of the displacement that the bound of each class promises.
 _EXPONENTS = {"deformation_cartoon": 0.5}
@@ -65,7 +64,7 @@ class DeformationDisplay(Display):
             if top in rows:
                 worst = (output, int(np.flatnonzero(rows == top)[0]))
         unit = check.witness.get("unit", "")
-        theorem, s = THEOREMS.get(check.claim), check.constants.get("s")
+        s = check.constants.get("s")
         return cls(
             x=positions,
             bound=bound,
@@ -75,7 +74,7 @@ class DeformationDisplay(Display):
             ratio=float(ratio[top]) if ratio.size else float("nan"),
             x_label=check.x_label,
             y_label=f"distance / {unit}" if unit else "distance",
-            title=f"{theorem.title if theorem else check.claim}: {check.outcome.name} {check.outcome.symbol}",
+            title=check.heading,
         )
 
     def _figsize(self) -> tuple[float, float]:

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from scatter_theory.theory import THEOREMS
-
 #: Checks and points shown in full; above these numbers the tables are shortened and say so.
 ROWS = 12
 CHECKS = 40
@@ -49,12 +47,6 @@ def number(value: Any) -> str:
     return text
 
 
-def title(check: Any) -> str:
-    """Name of the theorem, or the key where it is not in the table."""
-    theorem = THEOREMS.get(check.claim)
-    return theorem.title if theorem else check.claim
-
-
 def worst_index(check: Any) -> int | None:
     """Point with the largest ratio, or, among identities, the largest measured value; None without a comparable one."""
     use = np.where(check.bound == 0, 0.0, check.ratio)
@@ -67,7 +59,7 @@ def worst_index(check: Any) -> int | None:
 
 def headline(check: Any) -> str:
     """Theorem, outcome and worst ratio."""
-    return f"{title(check)}: {check.outcome.name} {check.outcome.symbol}  worst ratio {number(check.worst)}"
+    return f"{check.heading}  worst ratio {number(check.worst)}"
 
 
 def sentence(check: Any) -> str:
@@ -192,7 +184,7 @@ def overview(verdict: Any, limit: int | None = CHECKS, outcomes: Sequence[str] =
     for name, check in shown:
         i = worst_index(check)
         at = "" if i is None else _where(check, i)
-        rows.append((name, f"{check.outcome.symbol} {check.outcome.name}", number(check.worst), at, title(check)))
+        rows.append((name, f"{check.outcome.symbol} {check.outcome.name}", number(check.worst), at, check.title))
     left = len(ranked) - len(shown)
     note = f"{left} more checks, none of them graver" if left else ""
     return Table(("check", "outcome", "worst ratio", "where", "claim"), tuple(rows), note, "checks")
@@ -211,7 +203,7 @@ def summary(verdict: Any) -> Table:
         name, _ = min(members, key=lambda item: _rank(item[1]))
         middle, top = (number(np.median(ratios)), number(np.max(ratios))) if ratios.size else ("", "")
         outcomes = (str(counts[name]) if counts[name] else "" for name in reversed(SEVERITY))
-        rows.append((title(members[0][1]), str(len(members)), *outcomes, middle, top, name))
+        rows.append((members[0][1].title, str(len(members)), *outcomes, middle, top, name))
     outcomes = (name.lower() for name in reversed(SEVERITY))
     heads = ("claim", "checks", *outcomes, "median ratio", "worst ratio", "gravest")
     return Table(heads, tuple(rows), "", "checks by claim")

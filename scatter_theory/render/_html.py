@@ -33,7 +33,7 @@ def check_html(check: Any, *, heading: int = 3) -> str:
         inner.insert(0, source)
     notes = "".join(f"<p>{escape(note)}</p>" for note in check.notes)
     return (
-        f"<div><h{heading}>{escape(content.title(check))}: {badge(check)}</h{heading}>"
+        f"<div><h{heading}>{escape(check.title)}: {badge(check)}</h{heading}>"
         f"<p>{escape(content.sentence(check))}</p>{table(content.points(check))}{notes}"
         f"<details><summary>Claim, constants, hypotheses, errors, search</summary>{''.join(inner)}"
         f"<p><small>{escape(content.origin(check))}</small></p></details></div>"
