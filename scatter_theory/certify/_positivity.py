@@ -146,12 +146,11 @@ def positivity_certificate(M: np.ndarray, *, seed: int = 0) -> PositivityCertifi
         return PositivityCertificate(M.shape, (), (), 0.0, 0.0, 0.0)
     shifts, weights = program(M / peak)
     weights = [w * peak for w in weights]
-    value = min(_value(M, shifts, weights), _value(M, (), ()))
-    if value == _value(M, (), ()):
-        shifts, weights = [], []
-    return PositivityCertificate(
-        M.shape, tuple(map(tuple, shifts)), tuple(weights), value, peak, attained(M, np.random.default_rng(seed))
-    )
+    value, trivial = _value(M, shifts, weights), _value(M, (), ())
+    if value >= trivial:
+        value, shifts, weights = trivial, [], []
+    lower = attained(M, np.random.default_rng(seed))
+    return PositivityCertificate(M.shape, tuple(shifts), tuple(weights), value, peak, lower)
 
 
 def _value(M: np.ndarray, shifts: Sequence[Sequence[int]], weights: Sequence[float]) -> float:

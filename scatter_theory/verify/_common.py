@@ -128,6 +128,13 @@ def propagating_peak(phi: FeatureExtractor, n: int) -> float:
     return float(phi.banks[n - 1].propagating_sum(real=phi.real[n - 1]).max())
 
 
+def propagated_gain(phi: FeatureExtractor, n: int) -> Constant:
+    r""":math:`L_n^2 R_n^2 \sup G_n` of layer n = 1..N: the largest share of its energy that a layer passes on."""
+    LR = phi.layer_constant(n)
+    gain = theory.remainder_bound(1.0, propagating_peak(phi, n), LR.value)
+    return Constant(gain, "L^2 R^2 sup G", "grid" if LR.proves else LR.kind)
+
+
 def local_constant(phi: FeatureExtractor, n: int) -> Constant:
     r""":math:`\sup |\hat\chi_n| \prod_{k \le n} L_k R_k (\sup G_k)^{1/2}`."""
     chi = float(phi.banks[n].output_power(real=phi.real[n]).max()) ** 0.5

@@ -14,7 +14,7 @@ from scatter_theory.constants import IDENTITY, Constant
 from scatter_theory.frames import Bank
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import Hypothesis
-from scatter_theory.verify._common import TINY, constant_row, propagating_peak, safe_ratio, vanishing
+from scatter_theory.verify._common import TINY, constant_row, propagated_gain, safe_ratio, vanishing
 
 #: Shares of the energy for which the rate tells the number of layers.
 SHARES = (0.5, 0.9, 0.99)
@@ -147,6 +147,12 @@ class Balance(Measure):
         return defect[:, None], torch.zeros_like(defect)[:, None]
 
 
+def _passed_on(phi: FeatureExtractor, f: Tensor) -> Tensor:
+    """``W_n / W_{n-1}`` for n = 1..N, ``(batch, N)``; near 0 where the latter is rounding."""
+    W = torch.stack(phi(f).remainder, -1)
+    return W[:, 1:] / (W[:, :-1] + 1e-12 * W[:, :1]).clamp_min(TINY)
+
+
 class Remainder(Measure):
     """What a layer propagates against what enters it."""
 
@@ -155,14 +161,11 @@ class Remainder(Measure):
     def setup(self) -> None:
         """``L^2 R^2 sup G`` per layer."""
         for n in self.layers:
-            LR = self.phi.layer_constant(n)
-            gain = theory.remainder_bound(1.0, propagating_peak(self.phi, n), LR.value)
-            self.constants[f"gain, layer {n}"] = Constant(gain, "L^2 R^2 sup G", "grid" if LR.proves else LR.kind)
+            self.constants[f"gain, layer {n}"] = propagated_gain(self.phi, n)
 
     def values(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """``W_n / W_{n-1}``, where the latter is above rounding, and the gains."""
-        W = torch.stack(self.phi(f).remainder, -1)
-        measured = W[:, 1:] / (W[:, :-1] + 1e-12 * W[:, :1]).clamp_min(TINY)
+        """``W_n / W_{n-1}`` and the gains."""
+        measured = _passed_on(self.phi, f)
         gains = constant_row([self.constants[f"gain, layer {n}"].value for n in self.layers], f)
         return measured, gains.expand_as(measured)
 
@@ -182,16 +185,14 @@ class Decay(Measure):
         found = [certified_layer(phi, "decay", n - 1) for n in self.layers if certify]
         self.certificates = tuple(found)
         for n in self.layers:
-            gain = phi.layer_constant(n).value ** 2 * propagating_peak(phi, n)
-            self.constants[f"gain, layer {n}"] = Constant(gain, "L^2 R^2 sup G", "grid")
+            self.constants[f"gain, layer {n}"] = propagated_gain(phi, n)
         for n, certificate in zip(self.layers, found, strict=False):
             source = f"linear program, read off by one FFT; best found {certificate.proof.lower:.6g}"
             self.constants[f"lambda, layer {n}"] = Constant(certificate.proof.value, source, "certified")
 
     def values(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """``W_n / W_{n-1}``, where the latter is above rounding, and the certified shares."""
-        W = torch.stack(self.phi(f).remainder, -1)
-        measured = W[:, 2:] / (W[:, 1:-1] + 1e-12 * W[:, :1]).clamp_min(TINY)
+        """``W_n / W_{n-1}`` from layer 2 on, and the certified shares."""
+        measured = _passed_on(self.phi, f)[:, 1:]
         names = "lambda" if self.certificates else "gain"
         shares = constant_row([self.constants[f"{names}, layer {n}"].value for n in self.layers], f)
         return measured, shares.expand_as(measured)

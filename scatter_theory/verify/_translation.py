@@ -37,7 +37,7 @@ from scatter_theory.verify._common import (
     in_double,
     layer_constants,
     path_hypothesis,
-    propagating_peak,
+    propagated_gain,
     safe_ratio,
     vanishing,
     worst_cell,
@@ -170,6 +170,7 @@ def translation(
     notes, trend, shown = (), [], ["multiplier bound", "a posteriori bound"]
     if bound == "sharp":
         shown.insert(0, "published bound")
+        columns["published bound"] = bounder.published()
     if fractional:
         aliasing = np.minimum(columns["covariance defect"], columns["alias budget"])
         budget.append(ErrorTerm("aliasing of the sampled non-linearity", aliasing, "discretisation"))
@@ -278,7 +279,6 @@ class Bounder:
         self.constants = {f"K, layer {n}": phi.banks[n].decay_constant() for n in range(phi.depth + 1)}
         self.products = [phi.pooling_product(n) for n in range(phi.depth + 1)]
         self._theorem = [self._theorem_bound(n, m) for n, m in self.cells]
-        self._published = self._theorem if admissible(phi).satisfied else [math.nan] * len(self.cells)
         self._multiplier = [self._multiplier_bound(n, m) for n, m in self.cells]
         self.certificates: tuple[LayerCertificate, ...] = ()
         if form == "sharp":
@@ -287,9 +287,13 @@ class Bounder:
     def _certified(self) -> list[float]:
         r"""Bounds :math:`(\lambda w_n)^{1/2}` with :math:`W_n(f) \le w_n \|f\|^2`; at layer 0 the exact multiplier."""
         decays = [certified_layer(self.phi, "decay", n) for n in range(1, self.phi.depth)]
-        shares = [1.0, self.phi.layer_constant(1).value ** 2 * propagating_peak(self.phi, 1)]
-        for decay in decays:
+        first = propagated_gain(self.phi, 1)
+        self.constants["W_1 / ||f||^2"] = first
+        shares = [1.0, first.value]
+        for n, decay in enumerate(decays, 2):
             shares.append(shares[-1] * decay.proof.value)
+            source = "times the certified decay of every layer before"
+            self.constants[f"W_{n} / ||f||^2"] = Constant(shares[n], source, "certified")
         bounds, found = [], []
         for (n, m), plain in zip(self.cells, self._multiplier, strict=True):
             if n == 0:
@@ -302,11 +306,12 @@ class Bounder:
             source = f"linear program, read off by one FFT; best found {certificate.proof.found:.6g}"
             name = f"c, layer {n}, shift {' '.join(map(str, samples))}"
             self.constants[name] = Constant(certificate.proof.c, source, "certified")
-        for n, share in enumerate(shares[1:], 1):
-            source = "L^2 R^2 sup G of layer 1" if n == 1 else "times the certified decay of every layer before"
-            self.constants[f"W_{n} / ||f||^2"] = Constant(share, source, "grid" if n == 1 else "certified")
         self.certificates = (*found, *decays)
         return bounds
+
+    def published(self) -> np.ndarray:
+        """The theorem's bound per cell; NaN for a network that is not admissible."""
+        return np.array(self._theorem) * (1.0 if admissible(self.phi).satisfied else math.nan)
 
     def extremals(self, count: int) -> Tensor:
         """Carriers with half-waves at the frequencies where the certified multipliers are largest."""
@@ -358,7 +363,6 @@ class Bounder:
             row = {
                 "measured": float(self._differences(f, base)[0, cell]) / norm,
                 "bound": float(self._bounds(f, base)[0, cell]) / norm,
-                "published bound": self._published[cell],
                 "multiplier bound": self._multiplier[cell] * float(safe_sqrt(base.remainder[n])) / norm,
                 "a posteriori bound": float(self._posteriori(base)[0, cell]) / norm,
                 "cap": 2 * float(self.phi.banks[n].output.abs().max()),
