@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 from scatter_theory import certify, data, deform, frames, measures, signals, theory, verify
+from scatter_theory.certify import certify_deformation
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import Grid
@@ -65,6 +66,7 @@ __all__ = [
     "Tanh",
     "Verdict",
     "certify",
+    "certify_deformation",
     "data",
     "deform",
     "frames",

@@ -12,22 +12,59 @@ from scatter_theory.certify._flags import (
     whole_shift,
 )
 from scatter_theory.certify._kernels import positive_kernel
-from scatter_theory.certify._layers import LayerCertificate, certified_layer, multiplier
-from scatter_theory.certify._positivity import PositivityCertificate, positivity_certificate
+from scatter_theory.certify._stored import certificate_from_dict
+from scatter_theory.certify.positivity._attained import envelopes
+from scatter_theory.certify.positivity._certificate import PositivityCertificate, positivity_certificate
+from scatter_theory.certify.positivity._layers import LayerCertificate, certified_layer, multiplier
+from scatter_theory.certify.positivity._one_shift import OneShiftProof, one_shift
+from scatter_theory.certify.positivity._roll_off import Falling, RollOff
+from scatter_theory.certify.posteriori._family import FamilyCertificate, certify_deformation
+from scatter_theory.certify.posteriori._oscillation import Oscillation, oscillation
+from scatter_theory.certify.posteriori._sensitivity import FirstOrderSensitivity, first_order_sensitivity
+from scatter_theory.certify.torus._apriori import AprioriBound, apriori_bound
+from scatter_theory.certify.torus._commutator_gain import commutator_gain
+from scatter_theory.certify.torus._covariance_bound import CovarianceBound, covariance_bound
+from scatter_theory.certify.torus._lattice import refined
+from scatter_theory.certify.torus._lowpass_gain import lowpass_gain
+from scatter_theory.certify.torus._modulation import modulation_gain, phase_commutator
+from scatter_theory.certify.torus._network_bound import NetworkBound, network_bound
 
 __all__ = [
+    "AprioriBound",
+    "CovarianceBound",
+    "Falling",
+    "FamilyCertificate",
+    "FirstOrderSensitivity",
     "LayerCertificate",
+    "NetworkBound",
+    "OneShiftProof",
+    "Oscillation",
     "PositivityCertificate",
+    "RollOff",
     "admissible_layer",
     "admissible_output",
+    "apriori_bound",
+    "certificate_from_dict",
     "certified_layer",
+    "certify_deformation",
+    "commutator_gain",
     "continuous",
+    "covariance_bound",
+    "envelopes",
+    "first_order_sensitivity",
+    "lowpass_gain",
+    "modulation_gain",
     "multiplier",
+    "network_bound",
     "non_negative",
+    "one_shift",
+    "oscillation",
+    "phase_commutator",
     "pointwise",
     "positive_kernel",
     "positivity_certificate",
     "real_maps",
+    "refined",
     "small_jacobian",
     "vanishing_layer",
     "whole_shift",

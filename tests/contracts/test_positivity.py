@@ -8,7 +8,7 @@ import pytest
 
 import scatter_theory as st
 from scatter_theory.certify import LayerCertificate, PositivityCertificate, certified_layer, positivity_certificate
-from scatter_theory.certify._program import triangle
+from scatter_theory.certify.positivity._program import triangle
 
 
 def log_cosine(w, p):

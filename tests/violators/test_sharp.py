@@ -7,7 +7,7 @@ import pytest
 
 import scatter_theory as st
 from scatter_theory import Outcome
-from scatter_theory.certify import _positivity
+from scatter_theory.certify.positivity import _certificate as _positivity
 from scatter_theory.report._families import families
 from scatter_theory.results import Hypothesis
 from scatter_theory.verify import Effort

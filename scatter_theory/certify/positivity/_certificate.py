@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from scatter_theory.certify._attained import attained
-from scatter_theory.certify._program import program
+from scatter_theory.certify.positivity._attained import attained
+from scatter_theory.certify.positivity._program import program
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from scatter_theory.certify._flags import non_negative
-from scatter_theory.certify._positivity import PositivityCertificate, positivity_certificate
+from scatter_theory.certify.positivity._certificate import PositivityCertificate, positivity_certificate
 from scatter_theory.network import FeatureExtractor
 
 Claim = Literal["translation", "decay"]

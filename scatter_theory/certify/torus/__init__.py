@@ -1,0 +1,1 @@
+"""Bounds of the network of the torus, by the commutators of its filters with a deformation."""
