@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import scatter_theory
-from scatter_theory.certify import LayerCertificate
+from scatter_theory.certify import certificate_from_dict
 from scatter_theory.constants import Constant, Provenance
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis, Outcome
 
@@ -46,7 +46,7 @@ def restored(table: Mapping[str, Any]) -> BoundCheck:
         witness=dict(table["witness"]),
         extra={k: _numbers(v) for k, v in table["extra"].items()},
         notes=tuple(table["notes"]),
-        certificates=tuple(map(LayerCertificate.from_dict, table["certificates"])),
+        certificates=tuple(map(certificate_from_dict, table["certificates"])),
     )
 
 
