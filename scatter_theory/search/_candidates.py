@@ -6,6 +6,7 @@ allowed.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -121,6 +122,38 @@ def modulated(phi: FeatureExtractor, envelopes: Sequence[tuple[int, tuple[int, .
     if not signals[:count]:
         return torch.zeros((0, *grid.shape), dtype=torch.float64, device=device)
     return unit_rms(torch.stack(signals[:count]), grid.ndim)
+
+
+def carried(phi: FeatureExtractor, envelopes: Tensor, count: int) -> Tensor:
+    r"""Non-negative envelopes u on carriers with which an atom of the first layer passes them almost undamped.
+
+    The carrier of an atom maximises :math:`\sum_k |\hat u(k)|^2 |\hat g(k + \xi)|^2`; then :math:`|f * g|` is near u.
+    For real signals carriers of values :math:`\pm 1` (at the Nyquist frequencies) are tried too: with others the
+    modulus of a real atom keeps their ripple.
+
+    Parameters
+    ----------
+    envelopes : (n, *grid.shape) tensor
+        Real, float64.
+    count : int
+        Signals, at most: the best carrier of every envelope first.
+    """
+    grid, device = phi.grid, phi.device
+    half = [(0, n // 2) if n % 2 == 0 else (0,) for n in grid.shape]
+    alternating = [] if phi.complex_input else [k for k in itertools.product(*half) if any(k)]
+    passes = grid.fft((phi.banks[0].spectra.detach().abs() ** 2).to(device))
+    choices = []
+    for u in envelopes:
+        spread = grid.fft(grid.fft(u).abs() ** 2)
+        kept = grid.ifft(passes * spread.conj()).real.flatten(1).max(1)
+        order = kept.indices[torch.argsort(kept.values, descending=True)]
+        best = [tuple(int(i) for i in torch.unravel_index(k, grid.shape)) for k in order]
+        choices.append([(u, k) for k in dict.fromkeys([*best[:1], *alternating, *best[1:]])])
+    ranked = [c for rank in itertools.zip_longest(*choices) for c in rank if c is not None][:count]
+    signals = [u * tone(grid, k, complex_input=phi.complex_input, device=device) for u, k in ranked]
+    if not signals:
+        return torch.zeros((0, *grid.shape), dtype=torch.float64, device=device)
+    return unit_rms(torch.stack(signals), grid.ndim)
 
 
 def atoms(phi: FeatureExtractor, count: int) -> Tensor:

@@ -98,8 +98,9 @@ def decay(
     Returns
     -------
     BoundCheck
-        One point per layer 2..N, with the certificates of the shares. INAPPLICABLE where maps may be negative (tanh,
-        for example), and to a single layer. Without signals and effort INCONCLUSIVE.
+        One point per layer 2..N, with the certificates of the shares; ``check.compare()`` shows beside them the gain,
+        Getter's bound and the rate for the witness, where their hypotheses hold. INAPPLICABLE where maps may be
+        negative (tanh, for example), and to a single layer. Without signals and effort INCONCLUSIVE.
 
     Raises
     ------
@@ -148,8 +149,10 @@ def _measured(
     )
     with torch.no_grad():
         values = [measure.values(f[None]) for f in attack.signals]
+        others = [measure.others(f[None]) for f in attack.signals]
     measured = np.array([float(m[0, c]) for c, (m, _) in enumerate(values)])
     bounds = np.array([float(b[0, c]) for c, (_, b) in enumerate(values)])
+    extra = {name: np.array([float(o[name][0, c]) for c, o in enumerate(others)]) for name in others[0]}
     worst = worst_cell(measured, bounds, attack)
     rounding = IDENTITY if identity else ROUNDING * bounds + 64 * EPS
     return finish(
@@ -162,6 +165,7 @@ def _measured(
         budget=[ErrorTerm("rounding", rounding)],
         attack=attack,
         witness={"f": as_array(attack.signals[worst]), "mode": attack.modes[worst], "seed": seed},
+        extra=extra,
         notes=measure.notes,
         **common,
     )

@@ -82,6 +82,10 @@ class Measure(ABC):
     def values(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """Measured and bound, each ``(batch, n_cells)``, relative to a natural size."""
 
+    def others(self, f: Tensor) -> dict[str, Tensor]:
+        """Further bounds of it, ``(batch, n_cells)`` by name; NaN or left out where they do not apply."""
+        return {}
+
     def ratios(self, f: Tensor) -> Tensor:
         """Objective of the search."""
         measured, bound = self.values(f)
@@ -196,6 +200,27 @@ class Decay(Measure):
         names = "lambda" if self.certificates else "gain"
         shares = constant_row([self.constants[f"{names}, layer {n}"].value for n in self.layers], f)
         return measured, shares.expand_as(measured)
+
+    def others(self, f: Tensor) -> dict[str, Tensor]:
+        r"""The gain, one step of Getter's bound, and what the rate leaves of these signals.
+
+        Getter's argument is one about a single layer: :math:`W_n \le (1 - 1/s_{n-1}) W_{n-1}`. The rate bounds
+        :math:`W_n(f)` by the spectrum of f, here divided by the measured :math:`W_{n-1}(f)`.
+        """
+        phi = self.phi
+        gains = constant_row([self.constants[f"gain, layer {n}"].value for n in self.layers], f)
+        columns = {"gain bound": gains.expand(f.shape[0], -1)}
+        getter, rate = Getter(phi), Rate(phi)
+        if all(h.satisfied for h in getter.hypotheses):
+            steps = [getter.products[n - 1] / max(getter.products[n - 2], TINY) for n in self.layers]
+            columns["Getter's bound"] = constant_row(steps, f).expand(f.shape[0], -1)
+        if all(h.satisfied for h in rate.hypotheses):
+            passed = torch.stack(phi(f).remainder, -1) / self.total(f)
+            limits = dict(zip(rate.layers, rate.values(f)[1].unbind(-1), strict=True))
+            missing = torch.full_like(passed[:, 0], torch.nan)
+            steps = [limits.get(n, missing) / passed[:, n - 1].clamp_min(TINY) for n in self.layers]
+            columns["rate bound for this signal"] = torch.stack(steps, -1)
+        return columns
 
 
 class Getter(Measure):

@@ -15,7 +15,7 @@ from scatter_theory.features import Features
 from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm
-from scatter_theory.search import Attack, Effort, maximise
+from scatter_theory.search import Attack, Effort, am_pairs, maximise
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._common import (
     EPS,
@@ -75,7 +75,8 @@ def lipschitz(
     Returns
     -------
     BoundCheck
-        Points: ``"all layers"`` and each layer. Witness: the pair ``f``, ``h``. Without signals and effort
+        Points: ``"all layers"`` and each layer. Witness: the pair ``f``, ``h``. A constant ``"exact, layer n"`` says
+        that a pair attains the bound up to rounding, so that no smaller one is true. Without signals and effort
         INCONCLUSIVE; with paths that depend on the signal INAPPLICABLE.
 
     Raises
@@ -86,7 +87,8 @@ def lipschitz(
     Notes
     -----
     Lipschitz continuity does not need the non-linearities to vanish at 0. Proof of both bounds: one-layer inequality
-    by Plancherel, telescoped (``docs/theory/lipschitz.md``).
+    by Plancherel, telescoped (``docs/theory/lipschitz.md``). The search starts from modulated pairs among others, which
+    attain the bound of layer 2 where bands are flat (``docs/theory/extremisers.md``).
     """
     started = time.perf_counter()
     phi = in_double(phi)
@@ -118,6 +120,8 @@ def lipschitz(
         progress=progress,
     )
     measured, cancellation = _read(phi, bounds, attack)
+    if all(h.satisfied for h in hypotheses):
+        common["constants"] = {**constants, **_exact(names, measured, bounds, constants)}
     worst = worst_cell(measured, bounds, attack)
     f, step = attack.signals[worst]
     return finish(
@@ -184,6 +188,19 @@ def _notes(phi: FeatureExtractor, bound: str) -> tuple[str, ...]:
     return ()
 
 
+def _exact(
+    names: Sequence[str], measured: np.ndarray, bounds: Sequence[float], constants: dict[str, Constant]
+) -> dict[str, Constant]:
+    """Suprema that are known: where a pair of signals attains the bound up to rounding, no smaller bound is true."""
+    proven = {"all layers": constants["total"], **constants}
+    found = {}
+    for name, quotient, bound in zip(names, measured, bounds, strict=True):
+        if bound > 0 and proven[name].proves and abs(quotient - bound) <= ROUNDING * bound:
+            gap = max(bound - float(quotient), 0.0)
+            found[f"exact, {name}"] = Constant(bound, "attained by a pair of signals", "certified", error=gap)
+    return found
+
+
 def _neighbours(x: Tensor) -> Tensor:
     """Pairs (f, h - f) of neighbours in the batch and of each signal with 0."""
     pairs = [torch.stack([x, -x], 1)]
@@ -196,7 +213,7 @@ def _neighbours(x: Tensor) -> Tensor:
 def _pairs(
     phi: FeatureExtractor, given_pairs: Tensor, singles: dict[str, Tensor], rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """Pairs (f, step): random far and close ones; structured steps from 0 and from random signals; and the user's."""
+    """Pairs (f, step): random far and close; structured steps from 0 and from random signals; modulated; the user's."""
     pools = {"given": given_pairs}
     ones = (1,) * phi.grid.ndim
     if "random" in singles:
@@ -210,4 +227,7 @@ def _pairs(
         if "random" in singles:
             base = singles["random"][torch.arange(s.shape[0], device=s.device) % singles["random"].shape[0]]
             pools["structured"] = torch.cat([pools["structured"], torch.stack([base, 1e-3 * s], 1)])
+        modulated = [torch.stack([pair.f, pair.h - pair.f]) for pair in am_pairs(phi).pairs]
+        if modulated:
+            pools["structured"] = torch.cat([pools["structured"], torch.stack(modulated)])
     return {mode: x for mode, x in pools.items() if x.shape[0]}

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from scatter_theory import theory
-from scatter_theory.certify import LayerCertificate, certified_layer, multiplier, non_negative
+from scatter_theory.certify import LayerCertificate, certified_layer, envelopes, multiplier, non_negative
 from scatter_theory.constants import Constant
 from scatter_theory.features import Features
 from scatter_theory.grid import safe_sqrt
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import BoundCheck, ErrorTerm, Hypothesis
-from scatter_theory.search import Attack, Effort, maximise, modulated
+from scatter_theory.search import Attack, Effort, carried, maximise, modulated
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.verify._alias import alias_budget, covariance_defect, refinement_trend, shifted, without_nyquist
 from scatter_theory.verify._common import (
@@ -314,12 +314,17 @@ class Bounder:
         return np.array(self._theorem) * (1.0 if admissible(self.phi).satisfied else math.nan)
 
     def extremals(self, count: int) -> Tensor:
-        """Carriers with half-waves at the frequencies where the certified multipliers are largest."""
-        peaks = []
+        """Carriers with half-waves, and better envelopes, where the certified multipliers are largest."""
+        peaks, best = [], []
         for certificate in (c for c in self.certificates if c.claim == "translation"):
             M = multiplier(self.phi, "translation", certificate.layer, certificate.samples)
             peaks.append((certificate.layer, tuple(int(k) for k in np.unravel_index(int(M.argmax()), M.shape))))
+            if M.shape == self.phi.grid.shape:
+                best += envelopes(M)
         signals = modulated(self.phi, list(dict.fromkeys(peaks)), count)
+        if best:
+            stacked = torch.from_numpy(np.stack(best)).to(self.phi.device)
+            signals = torch.cat([carried(self.phi, stacked, count), signals])
         return signals.to(self.phi.signal_dtype)
 
     def prepare(self, f: Tensor) -> Tensor:
