@@ -201,6 +201,30 @@ _ALL = (
         on_grid=_GRID_FORM,
     ),
     Theorem(
+        key="deformation_oscillation",
+        title="Deformation sensitivity, oscillation of a given signal",
+        statement=r"|||\Phi(F_{\tau,\omega} f) - \Phi(f)||| \le c_0^{1/2} \, "
+        r"(\| \textstyle\sup_{|s| \le \|\tau\|_\infty} |f(\cdot - s) - f| \| + 2\pi\|\omega\|_\infty \|f\|)",
+        hypotheses=(_CHAIN, "f is a trigonometric polynomial that is known"),
+        source="proved here; attained at the input by a measurable displacement",
+        verifier="deformation",
+        on_grid="Exact: norms and suprema are those of the samples, over all real shifts.",
+    ),
+    Theorem(
+        key="deformation_network",
+        title="Deformation sensitivity by the network",
+        statement=r"|||\Phi(F_\tau f) - \Phi(f)|||^2 \le \langle f, ((F_\tau-1)^*|\chi_0|^2(F_\tau-1) + a_1 G_1 "
+        r"+ b_1 \textstyle\sum_l [g_l, F_\tau]^*[g_l, F_\tau]) f \rangle",
+        hypotheses=(
+            "non-linearities are pointwise with L <= 1 and map 0 to 0; pooling is left out or a dilation",
+            "d sup max |d_l tau_k| < 1",
+            "the displacement is given; a_n, b_n solve the block recursion for it",
+        ),
+        source="proved here: recursion over the layers in the map and its covariance error",
+        verifier="deformation",
+        on_grid="A statement about the network of the torus; it is measured on finer grids.",
+    ),
+    Theorem(
         key="deformation_gradient",
         title="Deformation sensitivity, a given signal",
         statement=r"|||\Phi(F_{\tau,\omega} f) - \Phi(f)||| \le c_0^{1/2} \, "

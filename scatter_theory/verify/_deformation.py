@@ -33,8 +33,10 @@ from scatter_theory.verify._common import (
     path_hypothesis,
     worst_cell,
 )
+from scatter_theory.verify._deformation_parts import default_family
 from scatter_theory.verify._deformation_reading import Reader, Witness
 from scatter_theory.verify._deformation_search import CHAIN, Problem
+from scatter_theory.verify._network_deformation import network_deformation
 from scatter_theory.verify._signal_classes import rule_for
 
 Search = Literal["all", "signal", "field"]
@@ -54,7 +56,7 @@ def deformation(
     sup_jacobian: float | Literal["theorem"] | None = "theorem",
     sup_omega: float = 0.0,
     family: Family | Field | None = None,
-    bound: Literal["theorem", "unconditional", "published"] = "theorem",
+    bound: Literal["theorem", "unconditional", "published", "oscillation", "network"] = "theorem",
     search: Search = "all",
     warp: Exact | Interpolated = Exact(),  # noqa: B008 - frozen
     effort: Effort = Effort(random=16, structured=64, steps=30, restarts=2),  # noqa: B008 - frozen
@@ -84,9 +86,11 @@ def deformation(
         :math:`\sup|\omega|` in cycles; needs an extractor with ``complex_input=True``.
     family : Family or Field, optional
         Displacements to search, or a single one that is scaled; default: `deform.BandLimitedFields()`.
-    bound : {"theorem", "unconditional", "published"}
+    bound : {"theorem", "unconditional", "published", "oscillation", "network"}
         ``"unconditional"``: the form that needs no condition on the Jacobian; ``"published"``: as printed, for
-        comparison.
+        comparison; ``"oscillation"``: for given signals, how much they vary within the reach of the displacement, which
+        is attained. ``"network"``: what the network gives for each displacement, without a band limit; for band-limited
+        signals, without phases, certified on the line for trigonometric displacements.
     search : {"all", "signal", "field"}
         What the ascent moves: both together, or one of them with the other as drawn.
     warp : Exact or Interpolated
@@ -131,6 +135,26 @@ def deformation(
                 f"`deformation({name}=...)`: got {value!r}, expected {' or '.join(k.__name__ for k in kinds)}."
             )
     signals = _prepared(phi, signals)
+    common: dict[str, Any] = {
+        "x_label": f"sup |tau| [{phi.grid.unit}]",
+        "started": started,
+        "seed": seed,
+        "grid": phi.grid,
+    }
+    if bound == "network":
+        if sup_omega or not warp.exact:
+            raise ValueError("`deformation(bound='network')`: takes exact deformations without phase (sup_omega=0).")
+        return network_deformation(
+            phi,
+            signals,
+            sup_tau=_sizes(phi, sup_tau),
+            sup_jacobian=_jacobian(sup_jacobian, True, phi.grid.ndim),
+            family=family if family is not None else default_family(),
+            effort=effort,
+            generator=rng,
+            progress=progress,
+            common=common,
+        )
     rule = rule_for(signals, bound, phi.grid)
     problem = Problem(
         phi,
@@ -146,12 +170,6 @@ def deformation(
         generator=rng,
     )
     pools = problem.candidates()
-    common: dict[str, Any] = {
-        "x_label": f"sup |tau| [{phi.grid.unit}]",
-        "started": started,
-        "seed": seed,
-        "grid": phi.grid,
-    }
     if not pools or phi.path_rule.signal_dependent:
         notes = () if phi.path_rule.signal_dependent else (NO_DATA,)
         hypotheses = [path_hypothesis(phi), *rule.hypotheses(0.0)]

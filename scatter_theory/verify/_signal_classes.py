@@ -16,10 +16,11 @@ from scatter_theory.signals import (
     Sobolev,
 )
 from scatter_theory.verify._rules import Rule
+from scatter_theory.verify._rules_oscillation import OscillationRule
 from scatter_theory.verify._rules_piecewise import PiecewiseRule
 from scatter_theory.verify._rules_polynomial import BandRule, GradientRule, SobolevRule
 
-FORMS = ("theorem", "unconditional", "published")
+FORMS = ("theorem", "unconditional", "published", "oscillation")
 
 
 def rule_for(signals: SignalClass | Signal, form: str, grid: Grid) -> Rule:
@@ -28,10 +29,17 @@ def rule_for(signals: SignalClass | Signal, form: str, grid: Grid) -> Rule:
     Raises
     ------
     ValueError
-        For an unknown form, or a published form that does not exist for the class.
+        For an unknown form, or one that does not exist for the class.
     """
     if form not in FORMS:
         raise ValueError(f"`deformation(bound=...)`: got {form!r}, expected one of {FORMS}.")
+    if form == "oscillation":
+        if not isinstance(signals, BandLimitedSignal):
+            raise ValueError(
+                "`deformation(bound='oscillation')`: looks at a given signal, so it needs an array or a band-limited "
+                "signal, not a class."
+            )
+        return OscillationRule()
     if isinstance(signals, BandLimited):
         ball = signals.ball(grid)
         lengths = torch.linalg.vector_norm(ball.frequencies(), dim=0)

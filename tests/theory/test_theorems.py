@@ -11,7 +11,7 @@ from scatter_theory.theory import THEOREMS
 KEYS = {
     "frame", "admissibility", "lipschitz", "energy", "remainder", "getter", "decay_rate", "covariance", "translation",
     "translation_posteriori", "full_covariance", "nonlinearity", "pooling", "deformation_band_limited",
-    "translation_sharp", "decay_sharp",
+    "translation_sharp", "decay_sharp", "deformation_network", "deformation_oscillation",
     "deformation_gradient", "deformation_sobolev", "deformation_lipschitz", "deformation_cartoon",
 }  # fmt: skip
 VERIFIERS = {

@@ -1,6 +1,7 @@
 """What verifiers measure needs no value on the host: objectives on a pretended GPU, searches on `meta` too."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from scatter_theory.verify._deformation_search import Problem
 from scatter_theory.verify._energy_forms import FORMS, Decay
 from scatter_theory.verify._frame import quotient_ratios
 from scatter_theory.verify._lipschitz import pair_ratios
+from scatter_theory.verify._network_deformation import distances
 from scatter_theory.verify._pointwise import map_ratios, point_ratios
 from scatter_theory.verify._signal_classes import rule_for
 from scatter_theory.verify._translation import FORMS as BOUNDS
@@ -75,6 +77,18 @@ def test_objectives_run_on_the_device(phi, name, lead, cells, objective):
         assert ratios.device == CUDA
         assert ratios.shape == (3, cells)
         assert ratios.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["line", "image", "complex"])
+def test_distances_of_deformed_signals_run_on_the_device(name):
+    phi = NETWORKS[name]
+    ball = st.signals.BandLimited(0.3, complex_valued=phi.complex_input).ball(phi.grid)
+    coordinates = ball.pack(torch.zeros((1, *ball.box), dtype=torch.complex128)).shape[1]
+    with on_fake_cuda(phi):
+        waves = [torch.empty((math.prod(ball.box), phi.grid.size), dtype=torch.complex128, device=CUDA)] * 2
+        z = torch.empty((3, coordinates), dtype=torch.float64, device=CUDA)
+        ratios = distances(phi, ball, *waves, z)
+        assert ratios.device == CUDA and ratios.shape == (3, 1)
 
 
 @pytest.mark.parametrize("form", BOUNDS)
