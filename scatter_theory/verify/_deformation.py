@@ -134,6 +134,11 @@ def deformation(
             raise TypeError(
                 f"`deformation({name}=...)`: got {value!r}, expected {' or '.join(k.__name__ for k in kinds)}."
             )
+    if isinstance(family, Field) and family.batch not in ((), (1,)):
+        raise ValueError(
+            f"`deformation(family=...)`: got a batch {family.batch} of displacements, expected one, or a Family; take "
+            "one with `field.select(i)`."
+        )
     signals = _prepared(phi, signals)
     common: dict[str, Any] = {
         "x_label": f"sup |tau| [{phi.grid.unit}]",

@@ -61,6 +61,13 @@ class Row:
     others: dict[str, float]
     attack: Attack | None
 
+    @property
+    def smallest(self) -> float:
+        """The smallest of the bounds that are proven; infinite if none is."""
+        proven = [self.bound] if self.certificate.certified else []
+        named = {name: v for name, v in self.others.items() if name == "class bound" or self.certificate.certified}
+        return min([*proven, *(v for v in named.values() if math.isfinite(v))], default=math.inf)
+
 
 def network_deformation(
     phi: FeatureExtractor,
@@ -294,6 +301,7 @@ def _assembled(
         witness=witness,
         extra={
             "d sup |D tau|": [r.sizes.D for r in rows],
+            "smallest proven": [r.smallest for r in rows],
             **{name: [r.others[name] for r in rows] for name in rows[0].others},
         },
         notes=notes,

@@ -61,6 +61,7 @@ def test_networks_to_which_it_applies(phi):
     assert result.recheck(phi)
     assert 0.2 < result.worst <= 1
     assert np.all(result.bound <= result.extra["class bound"])
+    assert np.all(result.extra["smallest proven"] <= result.bound)
 
 
 def test_it_does_not_know_of_a_band_limit():
@@ -126,6 +127,8 @@ def test_bad_input():
         check(network(), signals=st.signals.Lipschitz(0.1), effort=NONE)
     with pytest.raises(ValueError, match="without phase"):
         check(network(complex_input=True), sup_omega=0.1, effort=NONE)
+    with pytest.raises(ValueError, match="batch"):
+        check(network(), st.deform.translation([[1.0], [2.0]], LINE.extent), effort=NONE)
     with pytest.raises(ValueError, match="exact deformations"):
         check(network(), warp=st.deform.Interpolated(), effort=NONE)
 

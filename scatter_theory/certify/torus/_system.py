@@ -65,8 +65,11 @@ class System:
 
     def __init__(self, phi: FeatureExtractor, field: Field, degrees: Sequence[int] | None = None) -> None:
         if field.batch:
-            raise ValueError(f"`System(field=...)`: got a batch {field.batch} of fields, expected one; use `select`.")
-        phi.grid.check_extent(field.extent, "System", "field")
+            raise ValueError(
+                f"`network_bound(field=...)`: got a batch {field.batch} of displacements, expected one; take one with "
+                "`field.select(i)`."
+            )
+        phi.grid.check_extent(field.extent, "network_bound", "field")
         self.phi, self.field, self.depth = phi, field, phi.depth
         self.flat = max(max(constant_from(bank)) for bank in phi.banks)
         probe = [lattice(bank, [self.flat + 1] * phi.grid.ndim) for bank in phi.banks]
@@ -78,7 +81,8 @@ class System:
         size = math.prod(2 * K + 1 for K in self.degrees)
         if size > MOST:
             raise ValueError(
-                f"`System(phi=...)`: {size} frequencies are needed, at most {MOST} can be handled. Use a coarser grid."
+                f"`network_bound(phi=...)`: {size} frequencies are needed, at most {MOST} can be handled. Use a "
+                "coarser grid."
             )
         self.lost = self._lost(self.degrees)
         self.F = warp_matrix(field, self.degrees).cpu()
