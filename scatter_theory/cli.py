@@ -20,6 +20,8 @@ INTERRUPTED = 130
 _THEOREM_OF = {
     "balance": "energy",
     "rate": "decay_rate",
+    "decay": "decay_sharp",
+    "sharp": "translation_sharp",
     "multiplier": "translation",
     "posteriori": "translation_posteriori",
     "deformation": "deformation_band_limited",

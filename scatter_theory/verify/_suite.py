@@ -14,7 +14,7 @@ from scatter_theory.signals import BandLimited, SignalClass
 from scatter_theory.verify._common import Progress
 from scatter_theory.verify._covariance import covariance
 from scatter_theory.verify._deformation import deformation
-from scatter_theory.verify._energy import energy
+from scatter_theory.verify._energy import decay, energy
 from scatter_theory.verify._frame import admissibility, declared_bounds, frame
 from scatter_theory.verify._lipschitz import lipschitz
 from scatter_theory.verify._pointwise import nonlinearity, pooling
@@ -32,10 +32,12 @@ CLAIMS: dict[str, str] = {
     "remainder": "energy remainder per layer",
     "getter": "uniform energy decay on the grid",
     "rate": "energy decay rate of one-sided filters",
+    "decay": "uniform energy decay of maps that are not negative",
     "covariance": "translation covariance",
     "translation": "vertical translation invariance",
     "multiplier": "translation, per-shift multiplier",
     "posteriori": "translation, a posteriori",
+    "sharp": "translation of maps that are not negative, certified",
     "full_covariance": "full translation covariance",
     "deformation": "deformation sensitivity",
 }
@@ -134,8 +136,9 @@ def _jobs(
     common = {"effort": effort, "generator": seed}
     if claim == "deformation":
         return [] if signals is None else [(claim, partial(deformation, phi, signals, **common))]
-    if claim in ("lipschitz", "covariance"):
-        return [(claim, partial({"lipschitz": lipschitz, "covariance": covariance}[claim], phi, signals, **common))]
+    direct = {"lipschitz": lipschitz, "covariance": covariance, "decay": decay}
+    if claim in direct:
+        return [(claim, partial(direct[claim], phi, signals, **common))]
     if claim in ("energy", "balance", "remainder", "getter", "rate"):
         form = "bound" if claim == "energy" else claim
         return [(claim, partial(energy, phi, signals, form=form, **common))]
