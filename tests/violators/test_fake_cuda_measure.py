@@ -17,7 +17,7 @@ from scatter_theory.verify._deformation_search import Problem
 from scatter_theory.verify._energy_forms import FORMS, Decay
 from scatter_theory.verify._frame import quotient_ratios
 from scatter_theory.verify._lipschitz import pair_ratios
-from scatter_theory.verify._network_deformation import distances
+from scatter_theory.verify._network_search import distances
 from scatter_theory.verify._pointwise import map_ratios, point_ratios
 from scatter_theory.verify._signal_classes import rule_for
 from scatter_theory.verify._translation import FORMS as BOUNDS

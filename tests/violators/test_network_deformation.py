@@ -10,7 +10,7 @@ import torch
 
 import scatter_theory as st
 from scatter_theory import Outcome
-from scatter_theory.certify import covariance_bound, network_bound
+from scatter_theory.certify import covariance_bound, network_bound, refined
 from scatter_theory.certify.torus import _system as torus_system
 from scatter_theory.report._families import families
 from scatter_theory.results import Hypothesis
@@ -83,6 +83,15 @@ def test_given_signals_have_bounds_of_their_own():
     assert result.outcome is Outcome.HOLDS
     table = result.compare()
     assert {"bound", "class bound", "telescoped bound"} <= set(table.bounds)
+
+
+def test_witnesses_are_replayed_on_the_finer_grid(tmp_path):
+    phi = network()
+    result = check(phi, wave(2, 1.0), sizes=(0.25, 0.5))
+    path = st.verify.save_witness(result, tmp_path / "worst")
+    assert st.verify.replay(path, refined(phi, 4)).agrees
+    assert not st.verify.replay(path, refined(network(J=3), 4)).agrees
+    assert result.plot().artists["bound"] is not None
 
 
 def test_images_are_not_certified():
