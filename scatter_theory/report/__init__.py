@@ -104,13 +104,15 @@ def _finish(results: dict[str, Any], folder: Path, stdout: TextIO, *, seed: int,
     verdict = Verdict(checks, "report")
     errors = {key: r["error"] for key, r in results.items() if "error" in r}
     facts = {key: r["facts"] for key, r in results.items() if r["kind"] == "family" and "facts" in r}
+    enclosed = {key: r["facts"] for key, r in results.items() if r["kind"] == "signal" and "facts" in r}
     kinds = {key: r["kind"] for key, r in results.items()}
     stamp = Provenance.now("report", seed=seed, seconds=seconds)
     origin = {**stamp.versions, "seed": seed, "date": stamp.date, "seconds": f"{seconds:.0f}"}
-    table = {"origin": origin | {"quick": quick}, "errors": errors, "facts": facts}
+    table = {"origin": origin | {"quick": quick}, "errors": errors, "facts": facts, "enclosed": enclosed}
     table["checks"] = {name: c for r in results.values() for name, c in r["checks"].items()}
     (folder / "report.json").write_text(json.dumps(table, allow_nan=False), encoding="utf-8")
-    (folder / "index.html").write_text(_page.page(verdict, facts, kinds, errors, origin, folder), encoding="utf-8")
+    page = _page.page(verdict, facts, enclosed, kinds, errors, origin, folder)
+    (folder / "index.html").write_text(page, encoding="utf-8")
     counts = Counter(check.outcome for check in checks.values())
     print(_tables.text(*_tables.by_family(checks, list(facts))), file=stdout)
     tally = ", ".join(f"{counts[o]} {o.name}" for o in Outcome if counts[o])

@@ -38,7 +38,8 @@ def path_of(out: Path, family: str, what: str) -> Path:
     return out / "figures" / f"{slug(family)}-{what}.png"
 
 
-def _write(path: Path, png: bytes) -> None:
+def write(path: Path, png: bytes) -> None:
+    """Store a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png)
 
@@ -58,9 +59,9 @@ def family(family: Family, phi: FeatureExtractor, out: Path) -> dict[str, Any]:
     finer = frame.on(Grid(tuple(FINER * n for n in phi.grid.shape), phi.grid.spacing, phi.grid.unit))
     A, B = bank.bounds()
     features = phi(_families.signals(family.d))
-    _write(path_of(out, family.name, "tiling"), TilingDisplay.from_bank(finer).png())
-    _write(path_of(out, family.name, "littlewood-paley"), LittlewoodPaleyDisplay.from_bank(finer).png())
-    _write(path_of(out, family.name, "energy"), EnergyDisplay.from_features(features).png())
+    write(path_of(out, family.name, "tiling"), TilingDisplay.from_bank(finer).png())
+    write(path_of(out, family.name, "littlewood-paley"), LittlewoodPaleyDisplay.from_bank(finer).png())
+    write(path_of(out, family.name, "energy"), EnergyDisplay.from_features(features).png())
     total = features.remainder[0]
     emitted = features.energy("layer") / total[:, None]
     return {
@@ -81,7 +82,7 @@ def check(check: BoundCheck, family: str, what: str, out: Path) -> None:
     """Draw measured values of a family's check against their bound."""
     from scatter_theory.plot import display_of
 
-    _write(path_of(out, family, what), display_of(check).png())
+    write(path_of(out, family, what), display_of(check).png())
 
 
 def overview(verdict: Verdict, out: Path) -> Path:
@@ -89,7 +90,7 @@ def overview(verdict: Verdict, out: Path) -> Path:
     from scatter_theory.plot import RatioDisplay
 
     path = out / "figures" / "overview.png"
-    _write(path, RatioDisplay.from_verdict(verdict).png())
+    write(path, RatioDisplay.from_verdict(verdict).png())
     return path
 
 
@@ -110,7 +111,7 @@ def inputs(out: Path) -> Path:
     right.set_title("photograph, four corners")
     path, buffer = out / "figures" / "inputs.png", io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    _write(path, buffer.getvalue())
+    write(path, buffer.getvalue())
     return path
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory.render import check_html
-from scatter_theory.report import _families, _figures, _tables
+from scatter_theory.report import _families, _figures, _sharper, _tables
+from scatter_theory.report._sharper import Enclosed
+from scatter_theory.report._tables import Checks
 from scatter_theory.results import Outcome, Verdict
 from scatter_theory.theory import THEOREMS
 
@@ -31,8 +33,8 @@ nav{font-size:13px;columns:3} section.family{margin-top:2.5em} code{overflow-wra
 
 
 def page(
-    verdict: Verdict, facts: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str],
-    errors: Mapping[str, str], origin: Mapping[str, Any], out: Path,
+    verdict: Verdict, facts: Mapping[str, Mapping[str, Any]], enclosed: Enclosed,
+    kinds: Mapping[str, str], errors: Mapping[str, str], origin: Mapping[str, Any], out: Path,
 ) -> str:  # fmt: skip
     """The whole report.
 
@@ -42,6 +44,8 @@ def page(
         All checks by name.
     facts : mapping
         What the family tasks measured, by family.
+    enclosed : mapping
+        Certificates of families of displacements, by recording.
     kinds : mapping
         Kind of each task by key.
     errors : mapping
@@ -69,6 +73,7 @@ def page(
             "Where the energy goes", _ENERGY + _table(*_tables.energies(facts)) + _NEEDED + _table(*_tables.needed())
         ),
         _section("Deformations", _DEFORMATIONS + _table(*_tables.deformations(verdict.checks, families))),
+        _section("Sharper bounds", _sharper_bounds(verdict.checks, families, enclosed, out)),
         _section("Non-linearities and poolings", _table(*_tables.modules(verdict.checks, kinds), words=True)),
         _section("Families", _contents(families) + "".join(_family(f, facts[f], verdict, out) for f in families)),
         _section("Claims", _claims()),
@@ -165,9 +170,21 @@ def _sources() -> str:
     return f"<ul>{items}</ul><p>From every window its mean is removed, and it is scaled to root-mean-square 1.</p>"
 
 
+def _sharper_bounds(checks: Checks, families: Sequence[str], enclosed: Enclosed, out: Path) -> str:
+    figure = _figure(
+        _sharper.figure(checks, families, out), "what is reached of the published and of the sharper bounds"
+    )
+    parts = (
+        (_sharper.TRANSLATIONS + figure, _sharper.translations(checks, families)),
+        (_sharper.WAVES, _sharper.waves(checks, families)),
+        (_sharper.ONE_SIGNAL, _sharper.one_signal(checks, enclosed)),
+    )
+    return "".join(text + _table(*table) for text, table in parts if table[1])
+
+
 def _networks_of(verdict: Verdict, kinds: Mapping[str, str]) -> Verdict:
-    """Without the checks of single modules, which belong to no family, in the order of the columns."""
-    checks = {n: c for n, c in verdict.checks.items() if kinds.get(_tables.parts(n)[0]) != "module"}
+    """Without the checks of modules and single signals, which belong to no family, in the order of the columns."""
+    checks = {n: c for n, c in verdict.checks.items() if kinds.get(_tables.parts(n)[0]) not in ("module", "signal")}
     order = list(_tables.CLAIMS)
     names = sorted(checks, key=lambda n: order.index(_tables.parts(n)[1]))
     first = {f: i for i, f in enumerate(dict.fromkeys(n.split("/")[0] for n in checks))}
@@ -204,6 +221,7 @@ def _family(name: str, fact: Mapping[str, Any], verdict: Verdict, out: Path) -> 
 def _claims() -> str:
     keys = dict.fromkeys(["frame", "admissibility", "lipschitz", "energy", "remainder", "getter", "covariance"])
     keys |= dict.fromkeys(["translation", "translation_posteriori", "full_covariance", "deformation_gradient"])
+    keys |= dict.fromkeys(["translation_sharp", "deformation_network", "deformation_oscillation"])
     keys |= dict.fromkeys(["deformation_band_limited", "deformation_lipschitz", "deformation_cartoon"])
     entries = (THEOREMS[k] for k in keys)
     return "".join(

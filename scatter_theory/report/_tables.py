@@ -30,9 +30,15 @@ CLAIMS = {
     "deformed band-limited": "band-limited",
     "deformed Lipschitz": "Lipschitz",
     "deformed cartoons": "cartoons",
+    "sharp": "sharp transl.",
+    "wave 1": "network, wave 1",
+    "wave 4": "network, wave 4",
+    "oscillation": "oscillation",
 }
 #: The claims about deformations: the real signals, then classes of signals.
 DEFORMED = ("deformation", "deformed band-limited", "deformed Lipschitz", "deformed cartoons")
+#: The claims of the section on sharper bounds.
+SHARPER = ("sharp", "wave 1", "wave 4", "oscillation")
 #: Claims whose bound is 0: what counts is that the defect is rounding.
 IDENTITIES = ("balance", "covariance")
 FRACTIONS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -74,7 +80,7 @@ def by_family(checks: Checks, families: Sequence[str]) -> tuple[list[str], Rows]
         if family in counts:
             groups.setdefault((family, claim), []).append(check)
             counts[family][check.outcome.name] += 1
-    claims = [c for c in CLAIMS if c not in DEFORMED[1:]]
+    claims = [c for c in CLAIMS if c not in (*DEFORMED[1:], *SHARPER)]
     rows = []
     for family in families:
         holds, total = counts[family]["HOLDS"], sum(counts[family].values())
@@ -115,7 +121,7 @@ def _measured(check: BoundCheck | None) -> list[str]:
 
 def of_family(checks: Checks, family: str) -> tuple[list[str], Rows]:
     """One row per non-linearity and pooling of one family."""
-    claims = [c for c in CLAIMS if c != "frame" and c not in DEFORMED]
+    claims = [c for c in CLAIMS if c != "frame" and c not in (*DEFORMED, *SHARPER)]
     rows: dict[str, dict[str, BoundCheck]] = {}
     for name, check in checks.items():
         configuration, claim = parts(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory import verify
+from scatter_theory.certify import certify_deformation, continuous
+from scatter_theory.deform import Translations, rotations, sinusoid
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.nonlinearities import Modulus, Nonlinearity
 from scatter_theory.poolings import NoPooling, Pooling, Sampling, Subsample
@@ -17,6 +20,7 @@ from scatter_theory.report._families import NONLINEARITIES, POOLINGS, Family
 from scatter_theory.report._store import plain
 from scatter_theory.results import BoundCheck
 from scatter_theory.search import Effort
+from scatter_theory.signals import BandLimited, Interpolant
 
 #: Layers of every network.
 DEPTH = 2
@@ -24,6 +28,10 @@ DEPTH = 2
 SEARCH, SCAN, IDENTITY = Effort(2, 6, 3, 1), Effort(1, 6, 0, 0), Effort(4, 0, 0, 0)
 #: Effort of the deformation checks, and their displacements in samples.
 WARPS, SIZES = Effort(2, 32, 3, 1), (0.05, 0.5, 2.0)
+#: Waves whose deformation bound is computed from the network, by mode, and their amplitudes in samples.
+WAVES, AMPLITUDES = (1, 4), (0.25, 1.0)
+#: Families of the photograph and the ECG whose worst member is enclosed: largest translation in samples, and angle.
+TRANSLATION, ANGLE = 2.0, math.radians(4)
 
 #: Shifts in samples by number of axes, the long list for figures; the first, times S_1...S_N, in mode "decimate".
 SHIFTS: dict[int, list[Any]] = {1: [1, 4], 2: [(1, 0), (1, 1)]}
@@ -38,7 +46,7 @@ class Task:
     ----------
     key : str
         Unique name; checks are called ``key/claim``.
-    kind : {"network", "family", "module"}
+    kind : {"network", "family", "module", "signal"}
     family : Family, optional
     nonlinearity, pooling, sampling
         The layer; None where the task is about something else.
@@ -66,6 +74,8 @@ def plan(*, quick: bool = False) -> tuple[Task, ...]:
         rhos, poolings = rhos[:2], (poolings[1], poolings[3])
     tasks = [Task(f"{name_of(rho)}", "module", nonlinearity=rho) for rho in rhos]
     tasks += [Task(f"{name_of(p)} ({s})", "module", pooling=p, sampling=s) for p, s in poolings]
+    for d, name in ((1, "ECG"), (2, "photograph")):
+        tasks.append(Task(name, "signal", next(f for f in chosen if f.d == d)))
     for family in chosen:
         tasks.append(Task(family.name, "family", family))
         tasks += [
@@ -95,8 +105,9 @@ def perform(task: Task, seed: int, out: Path) -> dict[str, Any]:
     """
     started = time.perf_counter()
     result: dict[str, Any] = {"key": task.key, "kind": task.kind}
-    jobs = {"network": _network_checks, "family": _family_checks, "module": _module_checks}[task.kind]
-    checks = {claim: run() for claim, run in jobs(task, seed)}
+    checks = {claim: run() for claim, run in _JOBS[task.kind](task, seed)}
+    if task.kind == "signal":
+        result["facts"] = _enclosed(task)
     if task.kind == "family":
         result["facts"] = _figures.family(task.family, network(_unpooled(task)), out)
         _figures.check(checks["deformation"], task.family.name, "deformation", out)
@@ -145,6 +156,50 @@ def _family_checks(task: Task, seed: int) -> Iterator[Job]:
                 phi, source, sup_tau=[s * min(grid.spacing) for s in SIZES], effort=WARPS, generator=seed
             ),
         )
+    f, shifts = _families.signals(task.family.d), SHIFTS[task.family.d][:1]
+    yield "sharp", lambda: verify.translation(phi, f, shifts=shifts, bound="sharp", effort=SEARCH, generator=seed)
+    # Where filters depend on the grid, there is no network of the torus to speak of.
+    for mode in WAVES if task.family.d == 1 and continuous(phi).satisfied else ():
+        yield f"wave {mode}", lambda mode=mode: _wave(phi, mode, seed)
+
+
+def _wave(phi: FeatureExtractor, mode: int, seed: int) -> BoundCheck:
+    """Signals with half of the Nyquist frequency under one wave, against the bound of the network."""
+    grid = phi.grid
+    return verify.deformation(
+        phi,
+        BandLimited(0.5 * min(grid.nyquist)),
+        bound="network",
+        family=sinusoid((mode,), (1.0,), math.pi / 2, grid.extent),
+        sup_tau=[a * grid.spacing[0] for a in AMPLITUDES],
+        effort=WARPS,
+        generator=seed,
+    )
+
+
+def _signal_checks(task: Task, seed: int) -> Iterator[Job]:
+    phi = network(_unpooled(task))
+    f, sizes = Interpolant(_families.signals(task.family.d), phi.grid), [s * min(phi.grid.spacing) for s in SIZES]
+    yield (
+        "oscillation",
+        lambda: verify.deformation(phi, f, bound="oscillation", sup_tau=sizes, effort=WARPS, generator=seed),
+    )
+
+
+def _enclosed(task: Task) -> dict[str, Any]:
+    """The worst translation of the first window of the ECG, or rotation of that of the photograph, from both sides."""
+    phi, f = network(_unpooled(task)), _families.signals(task.family.d)[0]
+    if task.family.d == 1:
+        what, certificate = (
+            f"translations up to {TRANSLATION:g} samples",
+            certify_deformation(phi, f, Translations(), sup_tau=TRANSLATION * phi.grid.spacing[0]),
+        )
+    else:
+        what = f"rotations up to {math.degrees(ANGLE):.3g} degrees"
+        certificate = certify_deformation(phi, f, rotations(max_angle=ANGLE))
+    if not certificate.recheck(phi, f):
+        raise RuntimeError(f"the certificate of the {task.key}, {what}, does not prove its value again")
+    return {"network": task.family.name, "family": what, "certificate": certificate.to_dict()}
 
 
 def _network_checks(task: Task, seed: int) -> Iterator[Job]:
@@ -172,3 +227,11 @@ def _network_checks(task: Task, seed: int) -> Iterator[Job]:
 
 def _times(step: int, shifts: list[Any]) -> list[Any]:
     return [tuple(step * s for s in shift) if isinstance(shift, tuple) else step * shift for shift in shifts]
+
+
+_JOBS: dict[str, Callable[[Task, int], Iterator[Job]]] = {
+    "network": _network_checks,
+    "family": _family_checks,
+    "module": _module_checks,
+    "signal": _signal_checks,
+}

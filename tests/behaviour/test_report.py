@@ -11,7 +11,7 @@ import pytest
 
 import scatter_theory as st
 from scatter_theory import report
-from scatter_theory.report import _families, _page, _pool, _store, _tables, _tasks
+from scatter_theory.report import _families, _page, _pool, _sharper, _store, _tables, _tasks
 from scatter_theory.results import Outcome, Verdict
 from scatter_theory.search import Effort
 
@@ -19,10 +19,11 @@ RHO, POOL = st.Modulus(), st.Subsample(2)
 
 
 def tiny(rho=RHO, pool=POOL):
-    """A plan of four tasks: a module, a family, and two networks, one of them drawn."""
+    """A plan of five tasks: a module, a signal, a family, and two networks, one of them drawn."""
     family = _families.Family("Wavelets, tiny", 1, st.frames.Wavelets(J=4))
     return (
         _tasks.Task("Modulus", "module", nonlinearity=rho),
+        _tasks.Task("ECG", "signal", family),
         _tasks.Task(family.name, "family", family),
         _tasks.Task(f"{family.name}/first/Subsample", "network", family, rho, pool),
         _tasks.Task(f"{family.name}/second/NoPooling", "network", family, rho, st.NoPooling()),
@@ -31,7 +32,7 @@ def tiny(rho=RHO, pool=POOL):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Four tasks and little effort."""
+    """Five tasks, little effort, and no waves, which take seconds."""
 
     def use(tasks):
         monkeypatch.setattr(_tasks, "plan", lambda *, quick=False: tasks)
@@ -39,6 +40,7 @@ def small(monkeypatch):
 
     for name in ("SEARCH", "SCAN", "IDENTITY", "WARPS"):
         monkeypatch.setattr(_tasks, name, Effort(1, 1, 0, 0))
+    monkeypatch.setattr(_tasks, "WAVES", ())
     use(tiny())
     return use
 
@@ -56,6 +58,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("SEARCH", "SCAN", "IDENTITY", "WARPS"):
             patch.setattr(_tasks, name, Effort(1, 1, 0, 0))
+        patch.setattr(_tasks, "WAVES", ())
         for module in (_tasks, _pool):
             patch.setattr(module, "plan", lambda *, quick=False: tiny())
         folder = tmp_path_factory.mktemp("report")
@@ -114,7 +117,7 @@ def test_a_complete_report(finished):
     folder, code, out, err = finished
     assert code == 0
     assert "Wavelets, tiny" in out and "HOLDS" in out and "VIOLATED" not in out
-    assert err.count("\n") == 4 and "4 of 4 tasks" in err
+    assert err.count("\n") == 5 and "5 of 5 tasks" in err
     assert {p.name for p in folder.iterdir()} == {"index.html", "report.json", "figures"}
 
 
@@ -122,7 +125,7 @@ def test_json_has_all_checks_and_no_signals(finished):
     table = json.loads((finished[0] / "report.json").read_text())
     claims = {_tables.parts(name)[1] for name in table["checks"]}
     asked = {"frame", "nonlinearity", "admissibility", "lipschitz", "energy", "remainder", "balance", "getter"}
-    asked |= {"covariance", "translation", "multiplier", "posteriori", "full_covariance"}
+    asked |= {"covariance", "translation", "multiplier", "posteriori", "full_covariance", "sharp", "oscillation"}
     assert claims == asked | set(_tables.DEFORMED)
     for name, check in table["checks"].items():
         assert all(np.size(v) <= 4 for v in check["witness"].values() if not isinstance(v, dict)), name
@@ -136,8 +139,15 @@ def test_page_is_self_contained(finished):
     page = (finished[0] / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page and "http" not in page and len(page) < 8e6
     assert not re.search(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
-    assert page.count("data:image/png") == 7
-    heads = ("Nothing is violated", "Wavelets, tiny", "Layers needed", "Deformations")
+    assert page.count("data:image/png") == 8
+    heads = (
+        "Nothing is violated",
+        "Wavelets, tiny",
+        "Layers needed",
+        "Deformations",
+        "Sharper bounds",
+        "translations up to 2 samples",
+    )
     for text in (*heads, "stand-in", "360 samples per second"):
         assert text in page
     for tag in ("table", "section", "figure", "tr", "td", "p", "h2", "h3", "div"):
@@ -159,7 +169,7 @@ def pixels(png):
 def test_figures_are_drawn(finished):
     figures = sorted((finished[0] / "figures").iterdir())
     assert {p.name for p in figures} == {
-        "inputs.png", "overview.png", "wavelets-tiny-deformation.png", "wavelets-tiny-energy.png",
+        "inputs.png", "overview.png", "sharper.png", "wavelets-tiny-deformation.png", "wavelets-tiny-energy.png",
         "wavelets-tiny-littlewood-paley.png", "wavelets-tiny-tiling.png", "wavelets-tiny-translation.png",
     }  # fmt: skip
     for path in figures:
@@ -183,6 +193,50 @@ def test_energies_of_a_tight_family_add_up(finished):
     fact = json.loads((finished[0] / "report.json").read_text())["facts"]["Wavelets, tiny"]
     assert sum(fact["energy"]) + fact["propagated"] + fact["pruned"] == pytest.approx(1, abs=1e-12)
     assert fact["A"] == pytest.approx(1, abs=1e-12) and fact["B"] == pytest.approx(1, abs=1e-12)
+
+
+def test_sharper_bounds_are_closer_and_hold(finished):
+    """The sharp bound is below the published one, the family's certificate is closed and proves itself again."""
+    table = json.loads((finished[0] / "report.json").read_text())
+    sharp = _store.restored(table["checks"]["Wavelets, tiny/sharp"])
+    layer_1 = sharp.series.index("layer 1")
+    assert sharp.bound[layer_1] < 0.75 * sharp.extra["published bound"][layer_1]
+    phi = _tasks.network(_tasks._unpooled(tiny()[2]))
+    assert sharp.certificates and sharp.recheck(phi)
+    stored = table["enclosed"]["ECG"]
+    certificate = st.certify.FamilyCertificate.from_dict(stored["certificate"])
+    assert stored["family"] == "translations up to 2 samples" and certificate.closed
+    assert certificate.recheck(phi, _families.signals(1)[0])
+
+
+def test_a_certificate_that_does_not_prove_itself_is_an_error(monkeypatch):
+    monkeypatch.setattr(st.certify.FamilyCertificate, "recheck", lambda *_: False)
+    with pytest.raises(RuntimeError, match=r"ECG.*does not prove"):
+        _tasks._enclosed(tiny()[1])
+
+
+def test_waves_are_checked_where_filters_are_functions_of_frequency(monkeypatch):
+    """One wave of a quarter of a sample, stored and drawn; no waves for images, nor for taps, whose filters change."""
+    monkeypatch.setattr(_tasks, "AMPLITUDES", (0.25,))
+    monkeypatch.setattr(_tasks, "WARPS", Effort(1, 1, 0, 0))
+    task = tiny()[2]
+    jobs = dict(_tasks._family_checks(task, 0))
+    check = _store.restored(_store.plain(jobs["wave 1"]()))
+    assert {"wave 1", "wave 4"} <= set(jobs) and check.outcome is Outcome.HOLDS
+    assert check.recheck(_tasks.network(_tasks._unpooled(task)))
+    heads, (row,) = _sharper.waves({f"{task.family.name}/wave 1": check}, [task.family.name])
+    assert row[heads.index("amplitude")] == "0.25" and float(row[heads.index("of network bound")]) == pytest.approx(
+        check.worst, abs=1e-4
+    )
+    for name in ("Daubechies taps", "tensor wavelets"):
+        other = next(f for f in _families.families() if f.name == name)
+        claims = {claim for claim, _ in _tasks._family_checks(_tasks.Task(name, "family", other), 0)}
+        assert "sharp" in claims and not any(c.startswith("wave") for c in claims)
+
+
+def test_every_claim_of_the_plan_has_a_column():
+    assert set(_tables.SHARPER) == {"sharp", "oscillation", *(f"wave {mode}" for mode in _tasks.WAVES)}
+    assert {*_tables.SHARPER, *_tables.DEFORMED} <= set(_tables.CLAIMS)
 
 
 def test_layers_needed_are_those_of_the_theory():
@@ -218,7 +272,7 @@ def test_an_interrupted_report_resumes_and_loses_nothing(small, finished, tmp_pa
     err = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
         report.write(tmp_path, jobs=1, stdout=io.StringIO(), stderr=err)
-    assert "2 of 4 tasks are kept" in err.getvalue() and "same command" in err.getvalue()
+    assert "2 of 5 tasks are kept" in err.getvalue() and "same command" in err.getvalue()
     assert len((tmp_path / _store.UNFINISHED).read_text().splitlines()) == 2
     with (tmp_path / _store.UNFINISHED).open("a") as stream:
         stream.write('{"version": "cut o')
@@ -226,7 +280,7 @@ def test_an_interrupted_report_resumes_and_loses_nothing(small, finished, tmp_pa
     again = []
     monkeypatch.setattr(_pool, "perform", lambda task, seed, out: again.append(task.key) or original(task, seed, out))
     code, _, told = write(tmp_path)
-    assert code == 0 and "resuming: 2 of 4" in told
+    assert code == 0 and "resuming: 2 of 5" in told
     assert performed + again == [task.key for task in tiny()]
     assert stripped(tmp_path) == stripped(finished[0])
     assert not (tmp_path / _store.UNFINISHED).exists()
@@ -279,7 +333,7 @@ def test_an_error_is_not_a_violation(small, tmp_path, monkeypatch):
     assert "failed with an error: Modulus" in out and "lost a number" in (tmp_path / "index.html").read_text()
     monkeypatch.setattr(_pool, "perform", original)
     code, _, err = write(tmp_path)
-    assert code == 0 and "resuming: 3 of 4" in err
+    assert code == 0 and "resuming: 4 of 5" in err
 
 
 @pytest.mark.parametrize(
@@ -354,5 +408,5 @@ def test_cells_show_what_does_not_hold(finished):
 def test_names_are_escaped(finished):
     table = json.loads((finished[0] / "report.json").read_text())
     facts = {"<b>": table["facts"]["Wavelets, tiny"]}
-    page = _page.page(Verdict({}), facts, {}, {"<i>": "<u>"}, {}, finished[0])
+    page = _page.page(Verdict({}), facts, {}, {}, {"<i>": "<u>"}, {}, finished[0])
     assert "<b></h3>" not in page and "&lt;b&gt;" in page and "<u>" not in page

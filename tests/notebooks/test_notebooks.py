@@ -28,7 +28,7 @@ def pictures(notebook):
 
 
 def test_there_are_notebooks():
-    expected = {"deformation", "extractor", "frames", "interpolation", "translation_invariance"}
+    expected = {"deformation", "extractor", "frames", "interpolation", "sharper_bounds", "translation_invariance"}
     assert expected <= {script.stem for script in SCRIPTS}
 
 
