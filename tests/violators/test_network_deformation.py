@@ -15,6 +15,7 @@ from scatter_theory.certify.torus import _system as torus_system
 from scatter_theory.report._families import families
 from scatter_theory.results import Hypothesis
 from scatter_theory.verify import Effort
+from scatter_theory.verify._network_search import moved, worst_of_class
 
 LINE = st.Grid.line(64)
 QUICK, NONE = Effort(4, 16, 12, 1), Effort(2, 4, 0, 0)
@@ -244,3 +245,51 @@ def test_no_family_exceeds_it(family, mode):
     phi = st.FeatureExtractor([layer] * 2, st.Grid.line(64), paths=family.paths)
     result = check(phi, wave(mode, 1.0), sizes=(0.25, 1.0), effort=Effort(8, 32, 60, 2))
     assert result.outcome is Outcome.HOLDS, str(result)
+
+
+FRAMES = [
+    st.frames.Wavelets(J=3),
+    st.frames.Wavelets(J=3, step="linear", log=True),
+    st.frames.Wavelets(J=2, step="sharp"),
+    st.frames.Wavelets(J=2, Q=2),
+    st.frames.WeylHeisenberg(M=6),
+    st.frames.Morlet(J=2),
+    st.frames.LogGabor(J=2).tightened(),
+    st.frames.MexicanHat(J=2),
+    st.frames.Taps("db3", J=2),
+]
+MAPS = [st.Modulus(), st.Modulus(), st.ReLU(), st.Tanh(), st.Sigmoid(), st.LeakyReLU(0.3)]
+
+
+def random_configuration(rng):
+    """A network of one of the families, a displacement of up to four waves and a constant, and a band limit."""
+    frame, rho = FRAMES[rng.integers(len(FRAMES))], MAPS[rng.integers(len(MAPS))]
+    if rho.conjugation != "A" and any(f.name == "sided" for f in dataclasses.fields(frame)):
+        frame = dataclasses.replace(frame, sided="real")
+    pool = [st.NoPooling(), st.Subsample(2), st.Subsample(1.5)][rng.integers(3)]
+    layer = st.Layer(frame, rho, pool)
+    layer = layer.normalised() if isinstance(frame, (st.frames.Morlet, st.frames.MexicanHat)) else layer
+    phi = st.FeatureExtractor([layer] * rng.integers(1, 4), LINE, paths=st.FrequencyDecreasing())
+    c = np.zeros(9, complex)
+    for m in rng.integers(1, 5, rng.integers(0, 5)):
+        c[4 + m] = rng.normal() + 1j * rng.normal()
+    c = c + c[::-1].conj()
+    c[4] = rng.normal() * rng.integers(0, 3) if c.any() else 1.0
+    tau = st.deform.TrigonometricField(st.trigonometric.Polynomial(torch.tensor(c)[None], LINE.extent))
+    tau = tau.scaled_to(sup=math.exp(rng.uniform(math.log(0.02), math.log(4))), jacobian=rng.uniform(0.1, 0.7))
+    return phi, tau, st.signals.BandLimited(rng.uniform(0.05, 0.48))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_random_configurations_never_exceed_it(seed):
+    """Attacked on a grid twice as fine; what comes near is read on finer ones, where aliasing falls."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    for k in range(40):
+        phi, tau, signals = random_configuration(rng)
+        bound = network_bound(phi, tau, signals.radius, positive=k % 10 == 0)
+        f, _ = worst_of_class(phi, refined(phi, 2), signals, tau, bound, Effort(2, 8, 10, 1), generator)
+        found = moved(refined(phi, 2), f, tau)
+        if found > 0.99 * bound.value:
+            found = moved(refined(phi, 8), f, tau)
+        assert found <= bound.value * (1 + 1e-6), (phi, tau, signals)
