@@ -332,6 +332,11 @@ class Pointwise(Nonlinearity):
         value = self.function(torch.zeros(1, dtype=torch.float64))
         return math.sqrt(2.0) * abs(float(value))
 
+    def __repr__(self) -> str:
+        """The name of the function in place of its address, so that reports of two runs agree."""
+        function = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"Pointwise({function}, lipschitz_constant={self.lipschitz_constant!r}, name={self.name!r})"
+
     def __call__(self, x: Tensor) -> Tensor:
         """The function of both parts."""
         return _split(self.function, x)

@@ -325,6 +325,12 @@ class Pool(Pooling):
                 f"`Pool(lipschitz_constant=...)`: got {self.lipschitz_constant}, expected a finite number >= 0."
             )
 
+    def __repr__(self) -> str:
+        """The name of the function in place of its address, so that reports of two runs agree."""
+        function = getattr(self.function, "__name__", type(self.function).__name__)
+        rest = f"lipschitz_constant={self.lipschitz_constant!r}, factor={self.factor!r}, name={self.name!r}"
+        return f"Pool({function}, {rest})"
+
     def map(self, x: Tensor, grid: Grid, sampling: Sampling) -> Tensor:
         """The function, its result checked for shape."""
         result = self.function(x)
