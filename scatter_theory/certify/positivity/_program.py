@@ -16,6 +16,8 @@ import numpy as np
 
 #: Shifts that enter the program in one round of pricing, rounds, and numbers in its matrix.
 ENTERING, ROUNDS, NUMBERS = 12, 40, 2_000_000
+#: Up to so many shifts all of them enter at once.
+FULL = 300
 #: A shift enters while its price is below this share of the largest weight of the dual.
 PRICE = 1e-9
 #: This many rounds that lower the value by less than this share end the program.
@@ -27,8 +29,9 @@ HALVINGS = 40
 def program(M: np.ndarray) -> tuple[list[tuple[int, ...]], list[float]]:
     """Shifts and weights for a multiplier with maximum 1.
 
-    Shifts enter by their price, which one FFT of the dual gives for all of them. The triangle enters as one column, so
-    that the program is never worse; on large grids, where the matrix would outgrow `NUMBERS`, it may be all there is.
+    On small grids all shifts enter at once. On larger ones they enter by their price, which one FFT of the dual gives
+    for all of them. The triangle enters as one column, so that the program is never worse; on large grids, where the
+    matrix would outgrow `NUMBERS`, it may be all there is.
     """
     from scipy.optimize import linprog
 
@@ -37,7 +40,8 @@ def program(M: np.ndarray) -> tuple[list[tuple[int, ...]], list[float]]:
     even = np.maximum(M, _mirrored(M))
     bound = even[half]
     eta = triangle(even)
-    chosen = _first(M)
+    few = np.count_nonzero(half) <= FULL
+    chosen = [tuple(int(c) for c in x) for x in rows.T if any(x)] if few else _first(M)
     columns = [np.fft.fftn(eta).real[half], *(_cosine(rows, x, M.shape) for x in chosen)]
     weights: np.ndarray = np.zeros(len(columns))
     values: list[float] = []
