@@ -49,7 +49,7 @@ class FamilyCertificate:
     witness : tuple of float
         Parameters of the worst member found: displacement, angle, logarithm of the factor, shears, or coefficients.
     tree : tuple of int
-        The boxes that prove the upper value.
+        The boxes that prove the upper value, unless it is that of `oscillation`.
     norm : float
         :math:`\|f\|`.
     constant : float
@@ -138,6 +138,9 @@ class FamilyCertificate:
         height = local.heights(torch.tensor([self.witness], dtype=torch.float64, device=local.phi.device))
         if not float(height[0]) + slack >= self.lower:
             return False
+        around = beside(local, f, self.sup_tau)
+        # What no displacement of the size can exceed needs no boxes.
+        boxes = [] if around[0] <= self.upper else boxes
         for start in range(0, len(boxes), RECHECKED):
             c, r = rows(boxes[start : start + RECHECKED], local.phi.device)
             meets = local.chart.meets(c, r)
@@ -147,7 +150,6 @@ class FamilyCertificate:
         if not float(sizes.max()) <= self.sup_tau * (1 + 1e-12):
             return False
         told = (self.oscillation, self.gradient)
-        around = beside(local, f, self.sup_tau)
         return all(value <= claim * (1 + 1e-9) + slack for value, claim in zip(around, told, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
@@ -240,7 +242,7 @@ def certify_deformation(
         family=tuple(family) if isinstance(family, list) else (family,) if isinstance(family, Field) else family,
         sup_tau=local.chart.sup_tau,
         lower=state.lower,
-        upper=state.upper if local.norm > 0 else 0.0,
+        upper=min(state.upper, around) if local.norm > 0 else 0.0,
         tolerance=float(tolerance),
         evaluations=state.evaluations,
         witness=state.witness,

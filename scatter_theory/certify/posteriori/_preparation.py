@@ -57,17 +57,16 @@ def chart_of(family: Any, grid: Grid, sup_tau: float | None, device: torch.devic
     """
     if isinstance(family, Translations):
         return translations(grid, sup_tau, device)
+    disc = isinstance(family, (Rotations, Scalings, Shears))
+    fields = tuple(family) if isinstance(family, (tuple, list)) else (family,)
+    if not disc and not (fields and all(isinstance(v, Field) and v.batch == () for v in fields)):
+        raise TypeError(
+            f"`certify_deformation(family=...)`: got {family!r}, expected translations, rotations, scalings or shears, "
+            f"or 1 to {MOST_PARAMETERS} single fields whose combinations are meant. Larger families: "
+            "`certify.oscillation`."
+        )
     if sup_tau is not None:
         raise ValueError(
             f"`certify_deformation(sup_tau={sup_tau})`: the size belongs to translations; {family!r} has its own limit."
         )
-    if isinstance(family, (Rotations, Scalings, Shears)):
-        return disc_maps(family, grid, device)
-    if isinstance(family, Field):
-        family = (family,)
-    if isinstance(family, (tuple, list)) and family and all(isinstance(v, Field) and v.batch == () for v in family):
-        return span(tuple(family), grid, device)
-    raise TypeError(
-        f"`certify_deformation(family=...)`: got {family!r}, expected translations, rotations, scalings or shears, or "
-        f"1 to {MOST_PARAMETERS} single fields whose combinations are meant. Larger families: `certify.oscillation`."
-    )
+    return disc_maps(family, grid, device) if disc else span(fields, grid, device)
