@@ -319,6 +319,9 @@ def test_certificates_are_stored_and_rechecked():
         {"field": wave(2, 1.1).to_config()},
         {"field": {"kind": "nonsense"}},
         {"b": again.b[:1]},
+        {"gains": tuple(0.9 * a for a in again.gains)},
+        {"gains": again.gains[:1]},
+        {"lost": 0.5 * again.lost},
     ):
         assert not dataclasses.replace(again, **change).recheck(phi), change
 

@@ -61,8 +61,9 @@ class NetworkBound:
         except (ValueError, TypeError):
             return False
         hypotheses = [pointwise(phi), small_jacobian(field), *(vanishing_layer(phi, n + 1) for n in range(phi.depth))]
-        proven = again.certified and again.value <= self.value * (1 + 1e-9)
-        return proven and all(h.satisfied for h in hypotheses)
+        mine, theirs = ((*c.gains, c.lost, c.value) for c in (self, again))
+        proven = len(mine) == len(theirs) and all(b <= a * (1 + 1e-9) for a, b in zip(mine, theirs, strict=True))
+        return again.certified and proven and all(h.satisfied for h in hypotheses)
 
     def of(self, phi: FeatureExtractor, coefficients: Tensor) -> list[float]:
         """The bounds for given signals: roots of their quadratic forms, not divided by their norms.
