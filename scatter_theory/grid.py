@@ -249,6 +249,12 @@ class Grid:
             raise ValueError(f"`Grid.dilate(S=...)`: got {S}, expected a finite number >= 1.")
         return Grid(self.shape, tuple(h / S for h in self.spacing), self.unit)
 
+    def refined(self, q: int) -> Grid:
+        """The same torus with q times as many samples per axis."""
+        if not is_whole(q) or q < 1:
+            raise ValueError(f"`Grid.refined(q=...)`: got {q}, expected a whole number >= 1.")
+        return Grid(tuple(int(q) * n for n in self.shape), tuple(h / q for h in self.spacing), self.unit)
+
     def decimate(self, S: int) -> Grid:
         """Grid of every S-th sample of ``f``, read as ``f(S x)``: the spacing is kept, the shape is divided by S."""
         if not is_whole(S) or S < 1:

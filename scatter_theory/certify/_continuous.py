@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scatter_theory.certify._flags import checked_layer
 from scatter_theory.frames import Bank
-from scatter_theory.grid import Grid, is_whole
+from scatter_theory.grid import is_whole
 from scatter_theory.layers import bank_of
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.results import Hypothesis
@@ -50,7 +50,7 @@ def continuous(phi: FeatureExtractor, q: int = 2) -> Hypothesis:
 
 def _banks(phi: FeatureExtractor, q: int) -> list[Bank]:
     """The banks of the same network on a grid q times as fine, the final one last; raises as the frames do."""
-    grid = Grid(tuple(n * q for n in phi.grid.shape), tuple(h / q for h in phi.grid.spacing), phi.grid.unit)
+    grid = phi.grid.refined(q)
     banks = []
     for n, layer in enumerate(phi.layers):
         banks.append(bank_of(layer, grid, phi.reference, phi.real[n], f"layers[{n}]"))

@@ -90,7 +90,7 @@ def refinement_trend(phi: FeatureExtractor, f: Tensor, units: Sequence[float], n
     """
     values = []
     for q in REFINEMENTS:
-        grid = Grid(tuple(s * q for s in phi.grid.shape), tuple(h / q for h in phi.grid.spacing), phi.grid.unit)
+        grid = phi.grid.refined(q)
         try:
             finer = phi if q == 1 else phi.rebuilt(grid=grid, reference=phi.reference)
         except ValueError:

@@ -194,7 +194,7 @@ class Reader:
 
     def _fine(self, f: Signal, deformation: Deformation, unit: float) -> float:
         """Distance of the signals on a finer grid; NaN where the field is known at the samples only."""
-        finer = _refined_grid(self.phi.grid, FINER)
+        finer = self.phi.grid.refined(FINER)
         try:
             warped = self.problem.warp(f, finer, deformation)
         except ValueError:
@@ -210,7 +210,7 @@ class Reader:
         for q in REFINEMENTS:
             if q > 1 and self.phi.cost().feature_bytes * q**self.phi.grid.ndim > CHUNK_BYTES:
                 break
-            finer = _refined_grid(self.phi.grid, q)
+            finer = self.phi.grid.refined(q)
             try:
                 phi = self.phi if q == 1 else self.phi.rebuilt(grid=finer, reference=self.phi.reference)
                 warped = self.problem.warp(w.f, finer, w.deformation).to(phi.device)
@@ -222,7 +222,3 @@ class Reader:
                 found["signal"] = finer.norm(warped - plain)
             values.append(float(found[w.output][0]) / w.unit)
         return values if len(values) > 1 else []
-
-
-def _refined_grid(grid: Grid, q: int) -> Grid:
-    return Grid(tuple(q * n for n in grid.shape), tuple(h / q for h in grid.spacing), grid.unit)

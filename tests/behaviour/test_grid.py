@@ -157,6 +157,13 @@ def test_decimation_keeps_spacing_and_refuses_a_rest():
         grid.decimate(3)
 
 
+def test_refinement_keeps_the_torus():
+    grid = st.Grid((12, 8), (0.25, 0.5), "m")
+    assert grid.refined(3) == st.Grid((36, 24), (0.25 / 3, 0.5 / 3), "m")
+    assert grid.refined(3).extent == pytest.approx(grid.extent)
+    assert grid.refined(1) == grid
+
+
 def test_units():
     grid = st.Grid.line(360, sample_rate=360.0, unit="s")
     assert grid.extent == pytest.approx((1.0,)) and grid.nyquist == (180.0,) and grid.unit == "s"
@@ -195,6 +202,7 @@ def test_a_grid_is_a_value():
         (lambda: st.Grid.line(8).dilate(math.nan), ValueError, ">= 1"),
         (lambda: st.Grid.line(8).decimate(1.5), ValueError, "whole number"),
         (lambda: st.Grid.line(8).decimate(math.nan), ValueError, "whole number"),
+        (lambda: st.Grid.line(8).refined(1.5), ValueError, "whole number"),
         (lambda: st.Grid.line(8).translate(torch.zeros(8), (0.5,)), ValueError, "whole numbers"),
         (lambda: st.Grid.line(8).translate(torch.zeros(8), (1, 1)), ValueError, "1 whole numbers"),
         (lambda: st.Grid.line(8).translate(torch.zeros(8), 1), TypeError, "one number per axis"),
