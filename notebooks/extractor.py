@@ -31,7 +31,7 @@ layers = [
 ]
 phi = st.FeatureExtractor(layers, grid, paths=st.FrequencyDecreasing())
 print(phi.describe())
-print(phi.cost(batch=8))
+print(phi.plan(batch=8))
 
 # %%
 features = phi(f)

@@ -1,41 +1,13 @@
-"""What can be said of an extractor before it runs: its size and the table of its layers."""
+"""What can be said of an extractor before it runs: the table of its layers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scatter_theory.network import FeatureExtractor
 
 WIDTHS = (5, 14, 6, 5, 8, 9, 9, 7, 6)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Predicted size of an extraction.
-
-    Parameters
-    ----------
-    paths : tuple of int
-        Paths of layers 0..N.
-    coefficients : int
-        Feature values per signal.
-    feature_bytes, working_bytes : int
-        Memory of the features of the batch, and about that needed on the way.
-    """
-
-    paths: tuple[int, ...]
-    coefficients: int
-    feature_bytes: int
-    working_bytes: int
-
-    def __str__(self) -> str:
-        return (
-            f"{sum(self.paths)} paths ({' + '.join(map(str, self.paths))}), "
-            f"{self.coefficients} coefficients per signal, {self.feature_bytes / 2**20:.1f} MiB of features and "
-            f"about {self.working_bytes / 2**20:.1f} MiB to work"
-        )
 
 
 def layer_table(phi: FeatureExtractor) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,11 +57,14 @@ class Features:
         for a difference of features.
     pruned : (*batch,) tensor
         Energy :math:`\sum \|U[q]f * g_\lambda\|^2` of the candidates that the path rule dropped.
+    error_source : callable, optional
+        Where `error` comes from; None for features of the exact engine.
     """
 
     layers: tuple[LayerFeatures, ...]
     remainder: tuple[Tensor, ...]
     pruned: Tensor
+    error_source: Callable[[], Any] | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -80,6 +83,15 @@ class Features:
         if len(self.layers) != len(self.remainder):
             raise ValueError("`Features.residual_energy`: a selection or a difference of features has none.")
         return self.remainder[-1] - self.layers[-1].energy().sum(-1)
+
+    @property
+    def error(self) -> Any:
+        """Measured distance from the features on the full grid, an `EngineError`; None if they are those.
+
+        It is measured when it is first asked for, on probes (`FeatureExtractor.error`): that takes as long as a pass of
+        the exact engine.
+        """
+        return self.error_source() if self.error_source is not None else None
 
     def __iter__(self) -> Iterator[LayerFeatures]:
         return iter(self.layers)

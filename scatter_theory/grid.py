@@ -255,6 +255,13 @@ class Grid:
             raise ValueError(f"`Grid.refined(q=...)`: got {q}, expected a whole number >= 1.")
         return Grid(tuple(int(q) * n for n in self.shape), tuple(h / q for h in self.spacing), self.unit)
 
+    def resampled(self, shape: Sequence[int]) -> Grid:
+        """The same torus with `shape` samples."""
+        shape = _whole_lengths(shape)
+        if len(shape) != self.ndim:
+            raise ValueError(f"`Grid.resampled(shape=...)`: got {shape}, expected {self.ndim} lengths.")
+        return Grid(shape, tuple(L / n for L, n in zip(self.extent, shape, strict=True)), self.unit)
+
     def decimate(self, S: int) -> Grid:
         """Grid of every S-th sample of ``f``, read as ``f(S x)``: the spacing is kept, the shape is divided by S."""
         if not is_whole(S) or S < 1:

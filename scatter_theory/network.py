@@ -15,7 +15,8 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,20 @@ from torch import Tensor, nn
 
 from scatter_theory import certificates
 from scatter_theory.constants import Constant
-from scatter_theory.description import Cost, layer_table
+from scatter_theory.description import layer_table
+from scatter_theory.engine import (
+    EngineError,
+    FullGrid,
+    NetworkPlanner,
+    Plan,
+    Prediction,
+    collect,
+    emitted_shape,
+    measured_error,
+    predict,
+    predict_full,
+    probes,
+)
 from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.frames import Bank, Frame
 from scatter_theory.grid import Grid
@@ -37,13 +51,9 @@ from scatter_theory.paths import (
     PathRule,
     PathTree,
     StructuralRule,
-    refuse_above,
     structural_tree,
 )
 from scatter_theory.poolings import Sampling, check_sampling
-
-#: Bytes of one block of propagated maps during extraction.
-BLOCK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +66,7 @@ class Step:
     grid: Grid
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Several nodes of one layer: U and S of shape ``(batch, n_paths, *shape)``."""
-
-    paths: tuple[Path, ...]
-    U: Tensor
-    S: Tensor
-    pruned: Tensor
+Engine = Literal["exact", "fast"]
 
 
 class AdmissibilityWarning(UserWarning):
@@ -127,12 +130,18 @@ class FeatureExtractor(nn.Module):
         paths: PathRule = AllPaths(),  # noqa: B008 - frozen
         sampling: Sampling = "dilate",
         complex_input: bool = False,
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | None = None,
         max_bytes: int = 4 * 2**30,
         reference: Grid | None = None,
+        engine: Engine = "exact",
+        oversampling: float = 2.0,
     ) -> None:
         super().__init__()
         _check_arguments(layers, grid, final, paths, sampling, dtype, reference)
+        _check_engine(engine, oversampling, paths)
+        dtype = dtype if dtype is not None else (torch.float64 if engine == "exact" else torch.float32)
+        self.engine: Engine = engine
+        self.oversampling = float(oversampling)
         self.layers = tuple(layers)
         self.final = final if final is not None else self.layers[-1].frame
         self.path_rule = paths
@@ -157,10 +166,14 @@ class FeatureExtractor(nn.Module):
         self.banks: tuple[Bank, ...] = tuple(banks)
         for n, bank in enumerate(banks):
             self.register_buffer(f"_output_{n}", _storable(bank.output, dtype), persistent=False)
-            if n < len(self.layers):
+            if n < len(self.layers) and engine == "exact":
                 self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype), persistent=False)
         self._real_output = tuple(_hermitian(bank) for bank in banks)
         self._tree = self._structural_tree() if isinstance(paths, StructuralRule) else None
+        self._scales = {n: self._scales_of(level) for n, level in enumerate(self._tree.levels if self._tree else ())}
+        self._full = FullGrid(self)
+        self._plan = self._fast_plan() if engine == "fast" else None
+        self._probe_error: EngineError | None = None
         self._warn_unless_admissible()
 
     def _warn_unless_admissible(self) -> None:
@@ -238,16 +251,57 @@ class FeatureExtractor(nn.Module):
         """
         return certificates.certified_lipschitz(self._stages(), self._final_power())
 
-    def cost(self, batch: int = 1) -> Cost:
-        """Predicted paths, coefficients per signal and bytes for a batch; exact paths for structural rules only."""
+    def plan(self, batch: int = 1) -> Prediction:
+        """Paths, Fourier transforms, operations, coefficients and bytes of a batch, before anything runs.
+
+        Raises
+        ------
+        ValueError
+            If the path rule chooses paths by the signals, so that their number is unknown.
+        """
+        if self._plan is not None:
+            return predict(self._plan, batch)
         if self._tree is None:
-            raise ValueError(f"`cost`: {self.path_rule!r} chooses paths by the signals, so their number is unknown.")
-        counts = tuple(len(level) for level in self._tree.levels)
-        item = torch.finfo(self.dtype).bits // 8
-        coefficients = sum(c * g.size for c, g in zip(counts, self.grids, strict=True))
-        feature = sum(c * b for c, b in zip(counts, self._bytes_per_path(), strict=True)) * batch
-        widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True)) * 2 * item * batch
-        return Cost(counts, coefficients, feature, 4 * min(widest, BLOCK_BYTES) * self.depth + feature)
+            raise ValueError(f"`plan`: {self.path_rule!r} chooses paths by the signals, so their number is unknown.")
+        return predict_full(self, self._tree, self.dtype, batch)
+
+    def error(self, f: Tensor | np.ndarray | None = None) -> EngineError:
+        """Distance of the fast engine's features from those on the full grid in float64, measured.
+
+        Takes as long as the exact engine on these signals; the result for the probes is kept.
+
+        Parameters
+        ----------
+        f : (*batch, *grid.shape) tensor or array, optional
+            Signals. Default: probes that are hard for coarse sampling: white noise, a spike, beats of two tones.
+
+        Returns
+        -------
+        EngineError
+            A measurement on these signals, not a bound for all. Zero for the exact engine.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `forward`.
+        """
+        if self._plan is None:
+            return EngineError((0.0,) * (self.depth + 1), "any signal", 0)
+        if f is None:
+            if self._probe_error is None:
+                signals, names = probes(self.grid, self.banks[0], self._plan, torch.Generator().manual_seed(0))
+                self._probe_error = self._measured_error(signals.to(self.device, self.signal_dtype), names)
+            return self._probe_error
+        x = self.prepare(f).reshape(-1, *self.grid.shape)
+        return self._measured_error(x, [f"signal {i}" for i in range(x.shape[0])])
+
+    @torch.no_grad()
+    def _measured_error(self, x: Tensor, names: list[str]) -> EngineError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AdmissibilityWarning)
+            exact = self.rebuilt(engine="exact", dtype=torch.float64)
+        values = [layer.values for layer in self.forward(x)]
+        return measured_error(self._plan, values, exact._full, self._tree, x.to(exact.signal_dtype), names)
 
     def describe(self) -> str:
         """Table of the layers: grid, atoms, kind, constants."""
@@ -288,24 +342,24 @@ class FeatureExtractor(nn.Module):
         x = self.prepare(f, check_finite=check_finite)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
-        tree = self._tree if self._tree is not None else self._energy_tree(x)
-        parts = [self._collect(chunk, tree) for chunk in self._batches(x)]
+        tree = self._tree_for(x)
+        plan = self._plan
+        values, remainder, pruned = self._full.collect(x, tree) if plan is None else collect(plan, x, book=True)
         layers = []
         for n, level in enumerate(tree.levels):
-            values = torch.cat([p[0][n] for p in parts]) if len(parts) > 1 else parts[0][0][n]
-            scales = tuple(tuple(self.banks[k].atoms[i].scale for k, i in enumerate(q)) for q in level)
-            values = values.reshape(*batch, *values.shape[1:])
-            layers.append(LayerFeatures(n, tuple(level), scales, values, self.grids[n]))
-        remainder = tuple(torch.cat([p[1][n] for p in parts]).reshape(batch) for n in range(self.depth + 1))
-        return Features(tuple(layers), remainder, torch.cat([p[2] for p in parts]).reshape(batch))
+            scales = self._scales.get(n) if tree is self._tree else None
+            scales = scales if scales is not None else self._scales_of(level)
+            grid = self.grids[n] if plan is None else self.grids[n].resampled(plan.layers[n].shape)
+            layers.append(LayerFeatures(n, tuple(level), scales, values[n].reshape(*batch, *values[n].shape[1:]), grid))
+        energies = (tuple(r.reshape(batch) for r in remainder), pruned.reshape(batch))
+        return Features(tuple(layers), *energies, error_source=self.error if plan is not None else None)
 
     def walk(self, f: Tensor | np.ndarray) -> Iterator[Step]:
         """Nodes of the network in depth-first order, one path at a time."""
         x = self.prepare(f)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
-        tree = self._tree if self._tree is not None else self._energy_tree(x)
-        for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
+        for n, block in self._full.blocks(x, self._tree_for(x)):
             for i, path in enumerate(block.paths):
                 shape = (*batch, *self.grids[n].shape)
                 yield Step(path, block.U[:, i].reshape(shape), block.S[:, i].reshape(shape), self.grids[n])
@@ -316,7 +370,7 @@ class FeatureExtractor(nn.Module):
         for n, index in enumerate(path):
             if not (n < self.depth and 0 <= index < len(self.banks[n])):
                 raise ValueError(f"`propagate(path={tuple(path)})`: entry {n} is not an atom of layer {n + 1}.")
-            U = self._propagate(n, self.grids[n].fft(U) * self._spectra(n)[index], U.is_complex())
+            U = self._full.propagate(n, self.grids[n].fft(U) * self.atoms(n)[index], U.is_complex())
         return U
 
     def prepare(self, f: Tensor | np.ndarray, *, check_finite: bool = True) -> Tensor:
@@ -325,117 +379,47 @@ class FeatureExtractor(nn.Module):
             f, self.grid, self.dtype, self.device, complex_input=self.complex_input, check_finite=check_finite
         )
 
-    def _spectra(self, n: int) -> Tensor:
+    def atoms(self, n: int) -> Tensor:
+        """Spectra ``(n_atoms, *shape)`` of the propagating atoms of layer n + 1, in the extractor's precision."""
+        if self.engine == "fast":
+            return self.banks[n].to(device=self.device, dtype=self.dtype).spectra
         return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
 
-    def _output(self, n: int) -> Tensor:
+    def output_atom(self, n: int) -> Tensor:
+        """Spectrum ``(*shape)`` of the output atom of layer n, in the extractor's precision."""
         return _usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
 
-    def _propagate(self, n: int, spectrum: Tensor, complex_maps: bool) -> Tensor:
-        """Non-linearity and pooling of layer n + 1 on filtered spectra."""
-        layer = self.layers[n]
-        V = self.grids[n].ifft(spectrum)
-        V = V.real if self.banks[n].kind == "real" and not complex_maps else V
-        return layer.pooling(layer.nonlinearity(V), self.grids[n], self.sampling)[0]
+    def emits_real(self, n: int) -> bool:
+        """Whether the output atom of layer n keeps real maps real."""
+        return self._real_output[n]
 
-    def _expand(self, U: Tensor, paths: tuple[Path, ...], n: int, tree: PathTree) -> Iterator[tuple[int, _Block]]:
-        """Emit a block of nodes of layer n, then expand it depth first, in blocks of bounded size."""
-        grid = self.grids[n]
-        spectrum = grid.fft(U)
-        S = grid.ifft(spectrum * self._output(n))
-        S = S.real if self._real_output[n] and not U.is_complex() else S
-        if n == self.depth:
-            yield n, _Block(paths, U, S, torch.zeros(U.shape[0], dtype=torch.float64, device=U.device))
-            return
-        children = tree.children(paths)
-        yield n, _Block(paths, U, S, self._pruned(n, spectrum, paths, children))
-        spectra = self._spectra(n)
-        size = max(1, BLOCK_BYTES // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
-        for start in range(0, len(children), size):
-            part = children[start : start + size]
-            parents = torch.tensor([p for p, _, _ in part], device=U.device)
-            atoms = torch.tensor([a for _, a, _ in part], device=U.device)
-            filtered = spectrum.index_select(1, parents) * spectra.index_select(0, atoms)
-            V = self._propagate(n, filtered, U.is_complex())
-            yield from self._expand(V, tuple(q for _, _, q in part), n + 1, tree)
+    def _scales_of(self, level: Sequence[Path]) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(self.banks[k].atoms[i].scale for k, i in enumerate(q)) for q in level)
 
-    def _pruned(
-        self, n: int, spectrum: Tensor, paths: Sequence[Path], children: Sequence[tuple[int, int, Path]]
-    ) -> Tensor:
-        """Energy of the candidates that are not expanded, summed over the block, ``(batch,)``."""
-        bank = self.banks[n]
-        if len(children) == len(paths) * len(bank):
-            return torch.zeros(spectrum.shape[0], dtype=torch.float64, device=spectrum.device)
-        kept = {(p, a) for p, a, _ in children}
-        dropped = [[float((p, a) not in kept) for a in range(len(bank))] for p in range(len(paths))]
-        weights = torch.tensor(dropped, dtype=torch.float64, device=spectrum.device)
-        return (self._candidate_energies(n, spectrum) * weights).sum((1, 2))
-
-    def _candidate_energies(self, n: int, spectrum: Tensor) -> Tensor:
-        """``||u * g||^2`` for every map and atom by Parseval, ``(batch, n_paths, n_atoms)``, float64."""
-        grid = self.grids[n]
-        power = _abs2(spectrum).flatten(2) * (grid.cell_volume / grid.size)
-        return power @ _abs2(self._spectra(n)).flatten(1).T
-
-    def _collect(self, x: Tensor, tree: PathTree) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Features, remainders and pruned energy of one chunk of the batch."""
-        values: list[list[Tensor]] = [[] for _ in tree.levels]
-        remainder = [torch.zeros(x.shape[0], dtype=torch.float64, device=x.device) for _ in tree.levels]
-        pruned = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
-        for n, block in self._expand(x.unsqueeze(1), (Path(()),), 0, tree):
-            values[n].append(block.S)
-            remainder[n] = remainder[n] + self.grids[n].energy(block.U).sum(1)
-            pruned = pruned + block.pruned
-        empty = [x.new_zeros((x.shape[0], 0, *g.shape)) for g in self.grids]
-        return [torch.cat(v, 1) if v else e for v, e in zip(values, empty, strict=True)], remainder, pruned
-
-    def _batches(self, x: Tensor) -> list[Tensor]:
-        """Chunks of the batch for which one layer's block stays bounded; at least one chunk."""
-        widest = max(g.size * max(len(b), 1) for g, b in zip(self.grids, self.banks, strict=True))
-        size = max(1, BLOCK_BYTES // (2 * x.element_size() * widest))
-        return list(x.split(size)) if x.shape[0] > size else [x]
+    def _tree_for(self, x: Tensor) -> PathTree:
+        if self._tree is not None:
+            return self._tree
+        assert isinstance(self.path_rule, EnergyRule)
+        return self._full.energy_tree(x, self.path_rule)
 
     # ------------------------------------------------------------------ paths
 
-    def _bytes_per_path(self) -> list[int]:
+    def bytes_per_path(self) -> list[int]:
         """Bytes of the features of one path and one signal, for layers 0..N."""
         item = torch.finfo(self.dtype).bits // 8
         parts = [1 if real and output else 2 for real, output in zip(self.real, self._real_output, strict=True)]
-        return [grid.size * item * part for grid, part in zip(self.grids, parts, strict=True)]
+        shapes = map(emitted_shape, self.banks) if self.engine == "fast" else (grid.shape for grid in self.grids)
+        return [math.prod(shape) * item * part for shape, part in zip(shapes, parts, strict=True)]
+
+    def _fast_plan(self) -> Plan:
+        arguments = (self.layers, self.grids, self.banks, self.real, self._tree, self.path_rule, self.sampling)
+        return NetworkPlanner(*arguments, self.oversampling, self.dtype).plan()
 
     def _structural_tree(self) -> PathTree:
         assert isinstance(self.path_rule, StructuralRule)
         octaves = [math.log2(layer.pooling.factor) for layer in self.layers]
         atoms = [bank.atoms for bank in self.banks[:-1]]
-        return structural_tree(self.path_rule, atoms, octaves, self._bytes_per_path(), self.max_bytes)
-
-    @torch.no_grad()
-    def _energy_tree(self, x: Tensor) -> PathTree:
-        """Paths chosen by an energy rule for this batch, layer by layer; needs host synchronisation.
-
-        The layers before are expanded anew for every layer, so that no more than one block is held at a time.
-        """
-        assert isinstance(self.path_rule, EnergyRule)
-        levels, used, sizes = [[Path(())]], self._bytes_per_path()[0], self._bytes_per_path()
-        for n in range(self.depth):
-            level = []
-            if x.shape[0] > 0 and levels[n]:
-                pairs = torch.nonzero(self.path_rule.keep(self._shares(n, x, PathTree(levels))))
-                refuse_above(self.max_bytes, n + 1, len(pairs), used, sizes[n + 1])
-                level = [levels[n][p].child(a) for p, a in pairs.tolist()]
-            used += len(level) * sizes[n + 1]
-            levels.append(level)
-        return PathTree(levels)
-
-    def _shares(self, n: int, x: Tensor, tree: PathTree) -> Tensor:
-        """Largest share of a signal's energy in every candidate of layer n + 1, ``(n_parents, n_atoms)``."""
-        chunks = []
-        for chunk in self._batches(x):
-            total = self.grid.energy(chunk).clamp_min(torch.finfo(torch.float64).tiny)
-            nodes = self._expand(chunk.unsqueeze(1), (Path(()),), 0, tree)
-            energies = [self._candidate_energies(n, self.grids[n].fft(block.U)) for m, block in nodes if m == n]
-            chunks.append((torch.cat(energies, 1) / total[:, None, None]).amax(0))
-        return torch.stack(chunks).amax(0)
+        return structural_tree(self.path_rule, atoms, octaves, self.bytes_per_path(), self.max_bytes)
 
     def frozen(self, features: Features) -> FeatureExtractor:
         """The extractor restricted to the paths of `features`, so that distances compare equal path sets."""
@@ -453,6 +437,8 @@ class FeatureExtractor(nn.Module):
             "dtype": self.dtype,
             "max_bytes": self.max_bytes,
             "reference": self.reference,
+            "engine": self.engine,
+            "oversampling": self.oversampling,
         }
         return FeatureExtractor(**(arguments | changes)).to(self.device)
 
@@ -471,8 +457,24 @@ def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: s
             raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
     if reference is not None and reference.ndim != grid.ndim:
         raise ValueError(f"`FeatureExtractor(reference=...)`: got {reference}, expected {grid.ndim} axes as in {grid}.")
-    if dtype not in (torch.float32, torch.float64):
+    if dtype not in (None, torch.float32, torch.float64):
         raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
+
+
+def _check_engine(engine: Any, oversampling: Any, paths: PathRule) -> None:
+    if engine not in ("exact", "fast"):
+        raise ValueError(f"`FeatureExtractor(engine=...)`: got {engine!r}, expected 'exact' or 'fast'.")
+    number = isinstance(oversampling, Real) and not isinstance(oversampling, bool)
+    if not (number and math.isfinite(oversampling) and oversampling >= 1):
+        raise ValueError(
+            f"`FeatureExtractor(oversampling=...)`: got {oversampling!r}, expected a finite number >= 1: samples per "
+            "axis and frequency of an atom."
+        )
+    if engine == "fast" and not isinstance(paths, StructuralRule):
+        raise ValueError(
+            f"`FeatureExtractor(engine='fast')`: {paths!r} chooses paths by the signals, but the plan is made before. "
+            "Choose them once with engine='exact' and freeze them: `FixedPaths(phi(f).paths)`."
+        )
 
 
 def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -488,7 +490,3 @@ def _usable(buffer: Tensor, ndim: int) -> Tensor:
 def _hermitian(bank: Bank) -> bool:
     mirrored = bank.grid.mirror(bank.output)
     return bool(((bank.output - mirrored.conj()).abs().max() <= 1e-14 * bank.output.abs().max()).item())
-
-
-def _abs2(x: Tensor) -> Tensor:
-    return (x.real.double() ** 2 + x.imag.double() ** 2) if x.is_complex() else x.double() ** 2

@@ -95,7 +95,7 @@ def chunk_size(phi: FeatureExtractor, largest: int = 64) -> int:
     """Candidates to evaluate at once so that their features stay below `CHUNK_BYTES`."""
     if not isinstance(phi.path_rule, StructuralRule):
         return min(largest, 8)
-    return max(1, min(largest, CHUNK_BYTES // max(phi.cost().feature_bytes, 1)))
+    return max(1, min(largest, CHUNK_BYTES // max(phi.plan().feature_bytes, 1)))
 
 
 def path_hypothesis(phi: FeatureExtractor) -> Hypothesis:

@@ -208,7 +208,7 @@ class Reader:
         """
         values: list[float] = []
         for q in REFINEMENTS:
-            if q > 1 and self.phi.cost().feature_bytes * q**self.phi.grid.ndim > CHUNK_BYTES:
+            if q > 1 and self.phi.plan().feature_bytes * q**self.phi.grid.ndim > CHUNK_BYTES:
                 break
             finer = self.phi.grid.refined(q)
             try:

@@ -10,7 +10,7 @@ import torch
 from slow_network import Given, network
 
 import scatter_theory as st
-from scatter_theory import network as network_module
+from scatter_theory.engine import _full_grid
 
 EVERYWHERE = [st.Grid.line(32, sample_rate=4.0), st.Grid.of((12, 15)), st.Grid.of((6, 8, 4), sample_rate=0.5)]
 
@@ -247,8 +247,8 @@ def test_chunks_do_not_change_results(monkeypatch, rule, budget):
     phi = st.FeatureExtractor([st.Layer(wavelets(3), st.Modulus(), st.Subsample(2))] * 2, grid, paths=rule)
     f = draw(grid, (7,))
     whole = phi(f)
-    monkeypatch.setattr(network_module, "BLOCK_BYTES", budget)
-    assert len(phi._batches(f)) > 1
+    monkeypatch.setattr(_full_grid, "BLOCK_BYTES", budget)
+    assert len(phi._full.batches(f)) > 1
     chunked = phi(f)
     assert worst(whole, chunked) <= 1e-14
     for a, b in zip((*whole.remainder, whole.pruned), (*chunked.remainder, chunked.pruned), strict=True):
@@ -363,29 +363,29 @@ def test_cost_is_exact():
     grid = st.Grid.line(64)
     f = draw(grid, (5,))
     phi = st.FeatureExtractor([st.Layer(wavelets(3), st.Modulus(), st.Subsample(2))] * 2, grid)
-    cost = phi.cost(batch=5)
+    cost = phi.plan(batch=5)
     assert cost.paths == (1, 3, 12)
     assert cost.coefficients == 16 * 64
     assert cost.feature_bytes == 5 * 16 * 64 * 8
     assert "16 paths (1 + 3 + 12), 1024 coefficients" in str(cost)
     assert cost.feature_bytes == sum(layer.values.nbytes for layer in phi(f))
     phi = st.FeatureExtractor([st.Layer(wavelets(3), st.Tanh(), st.Subsample(2))] * 2, grid, dtype=torch.float32)
-    cost = phi.cost(batch=5)
+    cost = phi.plan(batch=5)
     assert cost.paths == (1, 6, 48)
     assert cost.feature_bytes == 5 * 64 * 4 * (1 + 2 * 6 + 2 * 48)
     assert cost.feature_bytes == sum(layer.values.nbytes for layer in phi(f.float()))
     layers = [st.Layer(wavelets(3), st.Modulus(), st.Subsample(2))] * 2
     decimated = st.FeatureExtractor(layers, grid, sampling="decimate")
-    assert decimated.cost().coefficients == 64 + 3 * 32 + 9 * 16
+    assert decimated.plan().coefficients == 64 + 3 * 32 + 9 * 16
     with pytest.raises(ValueError, match=r"MaximumCount\(count=2\) chooses paths by the signals"):
-        st.FeatureExtractor([st.Layer(wavelets())], grid, paths=st.MaximumCount(2)).cost()
+        st.FeatureExtractor([st.Layer(wavelets())], grid, paths=st.MaximumCount(2)).plan()
 
 
 def test_networks_that_do_not_fit_are_refused_before_they_run():
     """1 + 3 + 12 paths of 64 values of 8 bytes are 8192 bytes."""
     grid = st.Grid.line(64)
     layers = [st.Layer(wavelets(3), st.Modulus(), st.Subsample(2))] * 2
-    assert st.FeatureExtractor(layers, grid, max_bytes=8192).cost().feature_bytes == 8192
+    assert st.FeatureExtractor(layers, grid, max_bytes=8192).plan().feature_bytes == 8192
     with pytest.raises(ValueError, match=r"layer 2 alone would have at least 12 paths.*7.63e-06 GiB, above max_bytes"):
         st.FeatureExtractor(layers, grid, max_bytes=8191)
     with pytest.raises(ValueError, match="layer 2 alone"):

@@ -97,8 +97,8 @@ def test_every_network_of_the_plan_is_admissible_and_small(family):
         for pool, sampling in _families.POOLINGS:
             phi = _tasks.network(_tasks.Task("x", "network", family, rho, pool, sampling))
             assert max(c.value for c in phi.admissibility(refined=True)) <= 1 + 1e-12
-            assert phi.cost().coefficients < 200_000
-            assert all(count > 0 for count in phi.cost().paths)
+            assert phi.plan().coefficients < 200_000
+            assert all(count > 0 for count in phi.plan().paths)
 
 
 def test_signals_are_the_recordings_without_mean_at_unit_power():

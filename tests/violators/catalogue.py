@@ -74,13 +74,13 @@ def signals() -> torch.Tensor:
 
 def set_spectra(phi: FeatureExtractor, n: int, change: Callable[[torch.Tensor], torch.Tensor]) -> FeatureExtractor:
     """Alter the propagating atoms that layer n + 1 computes with; the declared bank stays."""
-    setattr(phi, f"_spectra_{n}", _storable(change(phi._spectra(n).clone()), phi.dtype))
+    setattr(phi, f"_spectra_{n}", _storable(change(phi.atoms(n).clone()), phi.dtype))
     return phi
 
 
 def set_output(phi: FeatureExtractor, n: int, change: Callable[[torch.Tensor], torch.Tensor]) -> FeatureExtractor:
     """Alter the atom that emits layer n's features."""
-    setattr(phi, f"_output_{n}", _storable(change(phi._output(n).clone()), phi.dtype))
+    setattr(phi, f"_output_{n}", _storable(change(phi.output_atom(n).clone()), phi.dtype))
     return phi
 
 

@@ -1,0 +1,240 @@
+"""Running a plan: depth first over chunks of maps, never more than a few chunks at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, real_dtype
+from scatter_theory.engine._plan import Edge, Group, Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Features of some paths of one layer, for one chunk of the batch.
+
+    Parameters
+    ----------
+    group : Group
+    low : int
+        Position of the first map in the group.
+    maps : (batch, n, *shape) tensor or None
+        The propagated maps, where they were asked for.
+    values : (batch, n, *output grid) tensor or None
+        The features; None if the group emits none.
+    energy : (batch,) float64 tensor or None
+        Energy of the maps.
+    dropped : (batch,) float64 tensor or None
+        Energy of the children that the path rule dropped.
+    """
+
+    group: Group
+    low: int
+    maps: Tensor | None
+    values: Tensor | None
+    energy: Tensor | None
+    dropped: Tensor | None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Positions among the features of the layer."""
+        count = (self.values if self.values is not None else self.maps).shape[1]
+        return self.group.rows[self.low : self.low + count]
+
+
+class Run:
+    """One pass over a chunk of the batch.
+
+    Parameters
+    ----------
+    plan : Plan
+    book : bool
+        Whether energies are booked.
+    maps : bool
+        Whether the propagated maps are handed out.
+    """
+
+    def __init__(self, plan: Plan, *, book: bool = False, maps: bool = False) -> None:
+        self.plan, self.book, self.maps = plan, book, maps
+
+    def batches(self, x: Tensor) -> Iterator[slice]:
+        """Slices of a batch for which the maps of a chunk stay near the size aimed at."""
+        step = self.plan.batch_chunk(x.device.type)
+        return (slice(start, start + step) for start in range(0, len(x), step))
+
+    def __call__(self, x: Tensor) -> Iterator[Piece]:
+        """All pieces for signals ``(batch, *shape)``."""
+        root = self.plan.root
+        u = x.unsqueeze(1)
+        energy = _squares(u).sum(1) * root.cell_volume if self.book else None
+        yield from self._expand(root, u, 0, None, energy)
+
+    def _needs_spectrum(self, group: Group) -> bool:
+        return bool(group.edges) or (self.book and (group.dropped is not None or group.multiplier is not None))
+
+    def _expand(
+        self,
+        group: Group,
+        u: Tensor | None,
+        low: int,
+        values: Tensor | None,
+        energy: Tensor | None,
+        spectrum: Tensor | None = None,
+    ) -> Iterator[Piece]:
+        """Hand out the features of maps ``low, low + 1, ...`` of a group, then go on to their children."""
+        dropped = None
+        if spectrum is None and self._needs_spectrum(group):
+            spectrum = torch.fft.fftn(u, dim=tuple(range(-len(group.shape), 0)))
+        if spectrum is not None and group.multiplier is not None:
+            spectrum = spectrum * torch.from_numpy(group.multiplier).to(spectrum)
+        if values is None and group.emit is not None:
+            values = group.emit(u, spectrum if group.multiplier is None else None)
+        if self.book and energy is None:
+            whole = _squares(u) if group.multiplier is None else _squares(spectrum) / group.size
+            energy = whole.sum(1) * group.cell_volume
+        if self.book and group.dropped is not None:
+            dropped = self._dropped(group, spectrum, low)
+        yield Piece(group, low, u if self.maps else None, values, energy, dropped)
+        del values, u
+        for edge in group.edges:
+            begin, end = np.searchsorted(edge.parents, [low, low + spectrum.shape[1]])
+            if begin < end:
+                yield from self._children(edge, spectrum, int(begin), int(end), low)
+
+    def _children(self, edge: Edge, spectrum: Tensor, begin: int, end: int, low: int) -> Iterator[Piece]:
+        target = edge.target
+        keep = self.maps or self._needs_spectrum(target)
+        for first, last, a, b in self._chunks(edge, spectrum, begin, end):
+            x = _selected(spectrum, edge.parents[first:last] - low)
+            filters, fused = edge.part(a, b)
+            node = edge.start + first * len(edge) + a
+            if self._fusible(edge, x):
+                separate = fused.output is None and target.emit is not None
+                wanted = {"maps": self.maps or separate, "spectra": self._needs_spectrum(target)}
+                *maps, squares = fused(x, **wanted, sums=self.book and target.multiplier is None)
+                u, spectrum_of_u, values = (m.flatten(1, 2) if m is not None else None for m in maps)
+                energy = squares.double().sum((1, 2)) * target.cell_volume if squares is not None else None
+                yield from self._expand(target, u, node, values, energy, spectrum_of_u)
+            elif torch.is_grad_enabled() and x.requires_grad and not keep and target.emit is not None and not self.book:
+                values = checkpoint(_leaf, edge, filters, x, use_reentrant=False)
+                yield from self._expand(target, None, node, values, None)
+            else:
+                yield from self._expand(target, _maps(edge, filters, x), node, None, None)
+
+    def _fusible(self, edge: Edge, x: Tensor) -> bool:
+        return plain(x) and edge.fusible(x.shape[0] * x.shape[1], self.plan.precision)
+
+    def _chunks(self, edge: Edge, spectrum: Tensor, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """(first parent, last parent, first atom, last atom), each with maps of about the size aimed at."""
+        fused, device = self._fusible(edge, spectrum), spectrum.device.type
+        atoms, parents = self.plan.chunk(edge, spectrum.shape[0], fused=fused, maps=self.maps, device=device)
+        for first in range(begin, end, parents):
+            for a in range(0, len(edge), atoms):
+                yield first, min(first + parents, end), a, min(a + atoms, len(edge))
+
+    def _dropped(self, group: Group, spectrum: Tensor, low: int) -> Tensor:
+        kinds, table = group.dropped
+        weights = torch.from_numpy(table).to(spectrum.device)
+        index = torch.from_numpy(kinds[low : low + spectrum.shape[1]]).to(spectrum.device)
+        power = torch.view_as_real(spectrum).square().sum(-1).flatten(2).double()
+        return (power * weights.index_select(0, index)).sum((1, 2)) * (group.cell_volume / group.size)
+
+
+def _squares(u: Tensor) -> Tensor:
+    """Sum of squares of every map, float64: ``(batch, n)``."""
+    parts = torch.view_as_real(u) if u.is_complex() else u
+    return parts.flatten(2).square().sum(-1).double()
+
+
+def _selected(spectrum: Tensor, places: np.ndarray) -> Tensor:
+    if len(places) == spectrum.shape[1]:
+        return spectrum
+    if places[-1] - places[0] + 1 == len(places):
+        return spectrum[:, int(places[0]) : int(places[-1]) + 1]
+    return spectrum.index_select(1, torch.from_numpy(places).to(spectrum.device))
+
+
+def _maps(edge: Edge, filters: Filters, x: Tensor) -> Tensor:
+    """Maps of one edge by torch operations: ``(batch, n_parents * n_atoms, *shape)``."""
+    axes = tuple(range(-len(edge.packed.target), 0))
+    spectrum = filters(x)
+    if edge.packed.half:
+        v = torch.fft.irfftn(spectrum, s=edge.packed.target, dim=axes, norm="forward")
+    else:
+        v = torch.fft.ifftn(spectrum, dim=axes, norm="forward")
+        v = v.real if edge.real else v
+    u = modulus(v) if edge.is_modulus else edge.nonlinearity(v)
+    u = edge.pooling(u) if edge.pooling is not None else u
+    return u.flatten(1, 2)
+
+
+def _leaf(edge: Edge, filters: Filters, x: Tensor) -> Tensor:
+    return edge.target.emit(_maps(edge, filters, x))
+
+
+def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    """Features of all layers.
+
+    Parameters
+    ----------
+    x : (batch, *shape) tensor
+    book : bool
+        Whether energies are wanted.
+
+    Returns
+    -------
+    values : list of (batch, n_paths, *output grid) tensors
+    remainder : list of (batch,) float64 tensors
+        Energy of the maps of every layer; empty unless booked.
+    dropped : (batch,) float64 tensor or None
+    """
+    run = Run(plan, book=book)
+    gradient = torch.is_grad_enabled() and x.requires_grad
+    values = [[] if gradient else _empty(plan, n, x) for n in range(len(plan.layers))]
+    zero = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
+    remainder = [zero.clone() for _ in plan.layers] if book else []
+    dropped = zero.clone() if book else None
+    for part in run.batches(x):
+        chunk: list[list[tuple[np.ndarray, Tensor]]] = [[] for _ in plan.layers]
+        for piece in run(x[part]):
+            n = piece.group.layer
+            if gradient:
+                chunk[n].append((piece.rows, piece.values))
+            else:
+                _write(values[n][part], piece.rows, piece.values)
+            if book:
+                remainder[n][part] += piece.energy
+                if piece.dropped is not None:
+                    dropped[part] += piece.dropped
+        if gradient:
+            for n, pieces in enumerate(chunk):
+                values[n].append(_assembled(pieces, plan, n, x[part]))
+    return [torch.cat(v) if gradient else v for v in values], remainder, dropped
+
+
+def _empty(plan: Plan, n: int, x: Tensor) -> Tensor:
+    layout = plan.layers[n]
+    dtype = real_dtype(x) if layout.real else COMPLEX[real_dtype(x)]
+    return torch.empty((x.shape[0], layout.paths, *layout.shape), dtype=dtype, device=x.device)
+
+
+def _write(out: Tensor, rows: np.ndarray, values: Tensor) -> None:
+    if rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
+        out[:, int(rows[0]) : int(rows[-1]) + 1] = values
+    else:
+        out.index_copy_(1, torch.from_numpy(rows).to(out.device), values.to(out.dtype))
+
+
+def _assembled(pieces: list[tuple[np.ndarray, Tensor]], plan: Plan, n: int, x: Tensor) -> Tensor:
+    if not pieces:
+        return _empty(plan, n, x)
+    rows = np.concatenate([rows for rows, _ in pieces])
+    values = torch.cat([v for _, v in pieces], 1)
+    if bool((np.diff(rows) == 1).all()):
+        return values
+    return values.index_select(1, torch.from_numpy(np.argsort(rows)).to(values.device))

@@ -1,0 +1,259 @@
+"""Compiled kernels for the CPU, built on first use where there is a C compiler.
+
+The kernels are optional: without a compiler, on another device and under transformations of torch the same plan runs
+with torch operations. The shared library is kept in the user's cache folder, one per source, compiler flags and
+processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import math
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+SOURCE = Path(__file__).with_name("_kernels.c")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+PRECISION = {
+    torch.float32: ("-DREAL=float", "-DSQRT=sqrtf"),
+    torch.float64: ("-DREAL=double", "-DSQRT=sqrt"),
+}
+#: Largest prime factor of a grid length that the kernels transform; outputs per tile of a pooling in one dimension.
+LARGEST_RADIX, TILE = 31, 8
+#: Maps that are treated side by side.
+LANES = 8
+
+_disabled = False
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """Run a block with torch operations only."""
+    global _disabled
+    before, _disabled = _disabled, True
+    try:
+        yield
+    finally:
+        _disabled = before
+
+
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The compiled kernels for a real dtype; None where they cannot be had or are switched off."""
+    return None if _disabled else _build(dtype)
+
+
+@functools.cache
+def _build(dtype: torch.dtype) -> ctypes.CDLL | None:
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    if compiler is None:
+        return None
+    command = [compiler, *FLAGS, *PRECISION[dtype], str(SOURCE)]
+    key = hashlib.sha256(" ".join(command).encode() + SOURCE.read_bytes() + _processor().encode()).hexdigest()[:24]
+    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{os.getuid()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = folder / f"kernels-{key}.so"
+            if not path.exists():
+                with tempfile.TemporaryDirectory(dir=folder) as build:
+                    made = Path(build) / path.name
+                    subprocess.run([*command, "-o", str(made), "-lm"], check=True, capture_output=True)
+                    made.replace(path)
+            return _typed(ctypes.CDLL(str(path)))
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scatter_theory"
+
+
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() + platform.machine()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+class _Runs(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("first", "target", "source", "length", "offset", "weights")] + [
+        ("is_complex", ctypes.c_int64)
+    ]
+
+
+class _Transform(ctypes.Structure):
+    _fields_ = [("n", ctypes.c_int64), ("count", ctypes.c_int64)] + [
+        (name, ctypes.c_void_p) for name in ("radix", "twiddles", "roots")
+    ]
+
+
+class _Edge(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("dimensions", "target", "source", "filters", "rows", "columns")),
+        ("along_rows", _Transform),
+        ("along_columns", _Transform),
+        ("between", ctypes.c_void_p),
+        ("pooled_rows", ctypes.c_int64),
+        ("pooled_columns", ctypes.c_int64),
+        ("pool_rows", ctypes.c_void_p),
+        ("pool_columns", ctypes.c_void_p),
+        ("used_parts", ctypes.c_int64),
+        ("used", ctypes.c_void_p),
+        ("band", ctypes.c_void_p),
+        ("runs", _Runs),
+    ]
+
+
+def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
+    size, pointer = ctypes.c_int64, ctypes.c_void_p
+    lib.propagate.argtypes = [ctypes.POINTER(_Edge), pointer, size, *[pointer] * 4, size, size]
+    lib.propagate.restype = size
+    lib.propagate_gradient.argtypes = [ctypes.POINTER(_Edge), pointer, size, *[pointer] * 4, size]
+    lib.propagate_gradient.restype = size
+    for name in ("fold", "unfold"):
+        getattr(lib, name).argtypes = [ctypes.POINTER(_Runs), pointer, pointer, size, size, size, size, size]
+        getattr(lib, name).restype = None
+    lib.modulus.argtypes, lib.modulus.restype = [pointer, pointer, size, size], None
+    return lib
+
+
+def radices(n: int) -> list[int] | None:
+    """Factors in which a length is transformed; None if one of them is too large."""
+    found, rest = [], n
+    for r in (4, 2, 3, 5, *range(7, LARGEST_RADIX + 1, 2)):
+        while rest % r == 0:
+            found.append(r)
+            rest //= r
+    return found if rest == 1 else None
+
+
+def _circle(angles: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Interleaved cosines and sines."""
+    return np.ascontiguousarray(np.stack([np.cos(angles), np.sin(angles)], -1).astype(dtype))
+
+
+class CompiledRuns:
+    """The runs of packed filters as the kernels want them; keeps the arrays alive."""
+
+    def __init__(self, packed: Any, dtype: torch.dtype) -> None:
+        real = np.float32 if dtype == torch.float32 else np.float64
+        weights = packed.weights
+        if np.iscomplexobj(weights):
+            weights = weights.view(np.float64)
+        self.arrays = [
+            np.ascontiguousarray(a)
+            for a in (packed.first, packed.target_start, packed.source_start, packed.length, packed.offset)
+        ] + [np.ascontiguousarray(weights.astype(real))]
+        self.structure = _Runs(*(a.ctypes.data for a in self.arrays), int(np.iscomplexobj(packed.weights)))
+
+
+class CompiledEdge:
+    """One edge of the plan as `propagate` wants it: filters, transforms and poolings.
+
+    Parameters
+    ----------
+    packed : Packed
+    pooling : sequence of (n_outputs, n_samples) float64 arrays
+        One matrix per axis of the target grid; empty for no pooling.
+    dtype : torch.dtype
+    """
+
+    def __init__(self, packed: Any, pooling: Any, dtype: torch.dtype) -> None:
+        self.real = np.float32 if dtype == torch.float32 else np.float64
+        self.runs = CompiledRuns(packed, dtype)
+        self.arrays: list[np.ndarray] = []
+        d, target = len(packed.target), math.prod(packed.target)
+        rows, columns = packed.target if d == 2 else _split(target)
+        edge = _Edge(d, target, math.prod(packed.source), len(packed), rows, columns)
+        edge.along_rows, edge.along_columns = self._transform(columns), self._transform(rows)
+        if d == 1 and rows > 1:
+            angle = 2 * np.pi * np.outer(np.arange(rows), np.arange(columns)) / target
+            edge.between = self._kept(_circle(angle, self.real))
+        matrices = [np.ascontiguousarray(m.T.astype(self.real)) for m in pooling]
+        if matrices:
+            edge.pooled_rows = 1 if d == 1 else matrices[0].shape[1]
+            edge.pooled_columns = matrices[-1].shape[1]
+            edge.pool_columns = self._kept(matrices[-1])
+            if d == 1:
+                edge.band = self._kept(_bands(pooling[0]))
+            else:
+                edge.pool_rows = self._kept(matrices[0])
+        used = _union(packed.source_start, packed.length)
+        edge.used_parts, edge.used = len(used), self._kept(used.reshape(-1))
+        edge.runs = self.runs.structure
+        self.structure, self.outputs, self.target, self.filters = (
+            edge,
+            int(edge.pooled_rows * edge.pooled_columns),
+            target,
+            len(packed),
+        )
+
+    def _kept(self, array: np.ndarray) -> int:
+        self.arrays.append(array)
+        return array.ctypes.data
+
+    def _transform(self, n: int) -> _Transform:
+        factors = radices(n) or []
+        twiddles, roots, l = [], [], 1
+        for r in factors:
+            m = n // (l * r)
+            p, k = np.meshgrid(np.arange(m), np.arange(1, r), indexing="ij")
+            twiddles.append(_circle(2 * np.pi * p * k / (m * r), self.real).reshape(-1))
+            roots.append(_circle(2 * np.pi * np.arange(r) / r, self.real).reshape(-1))
+            l *= r
+        flat = [np.concatenate([*part, np.zeros(2, self.real)]) for part in (twiddles, roots)]
+        return _Transform(
+            n, len(factors), self._kept(np.array([*factors, 0], np.int32)), *(self._kept(a) for a in flat)
+        )
+
+
+def _union(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Intervals ``(n, 2)`` that cover all runs; gaps of less than a cache line are filled."""
+    if len(start) == 0:
+        return np.zeros((0, 2), np.int64)
+    order = np.argsort(start)
+    begin, end = start[order].astype(np.int64), np.maximum.accumulate((start + length)[order].astype(np.int64))
+    apart = np.r_[True, begin[1:] > end[:-1] + 8]
+    last = np.r_[np.flatnonzero(apart)[1:] - 1, len(begin) - 1]
+    return np.ascontiguousarray(np.stack([begin[apart], end[last]], 1))
+
+
+def _split(n: int) -> tuple[int, int]:
+    """Rows and columns of a line of n samples: one row while it fits the first cache, else nearly a square."""
+    if n <= 256:
+        return 1, n
+    rows = max(r for r in range(1, math.isqrt(n) + 1) if n % r == 0)
+    return (rows, n // rows) if radices(rows) and n // rows <= 16 * rows else (1, n)
+
+
+def _bands(matrix: np.ndarray) -> np.ndarray:
+    """First sample and number of samples, cyclic, outside of which each tile of rows vanishes."""
+    n, bands = matrix.shape[1], []
+    for start in range(0, matrix.shape[0], TILE):
+        places = np.flatnonzero(np.abs(matrix[start : start + TILE]).max(0))
+        if len(places) == 0:
+            bands.append((0, 0))
+            continue
+        gaps = np.diff(np.r_[places, places[0] + n])
+        widest = int(gaps.argmax())
+        bands.append((int(places[(widest + 1) % len(places)]), int(n - gaps[widest] + 1)))
+    return np.array(bands, np.int64).reshape(-1)
+
+
+def supported(shape: tuple[int, ...]) -> bool:
+    """Whether `propagate` transforms maps of this shape."""
+    return len(shape) <= 2 and all(radices(n) is not None for n in shape)

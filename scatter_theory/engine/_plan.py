@@ -1,0 +1,191 @@
+"""The plan of an extraction: which maps live on which grid, and how they follow from one another.
+
+Maps of one layer with one shape form a group. An edge leads from some maps of a group, filtered by some atoms each, to
+a group of the next layer: all its maps are made alike, so that they are made together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scatter_theory.engine import _kernels
+from scatter_theory.engine._operators import Filters, Fused, OutputMap
+from scatter_theory.engine._output import Output
+from scatter_theory.engine._packing import Packed
+
+#: Bytes of the maps side by side above which they are transformed one by one: what a processor caches.
+LANE_BYTES = 12 * 2**20
+#: Fewer maps than this are transformed one by one: most lanes would be empty.
+FEWEST = 4
+#: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy.
+CHUNK_BYTES = {"cpu": 4 * 2**20, "other": 256 * 2**20}
+
+
+@dataclass(eq=False)
+class Group:
+    """Maps of one layer on one grid.
+
+    Parameters
+    ----------
+    layer : int
+    shape : tuple of int
+        Samples of each map.
+    rows : (n_maps,) int64 array
+        Position of each map among the features of its layer.
+    real : bool
+        Whether the maps are real.
+    output : Output, optional
+        From a map to its features; None if it emits none.
+    cell_volume : float
+        Weight of the sum of squares in the energy of a map.
+    multiplier : (*shape) complex array, optional
+        Spectrum of a pooling that is still to be applied to the maps; the output map contains it.
+    dropped : (kinds, table), optional
+        ``|X|^2 table[kinds[q]]`` summed over the frequencies is the energy of the children that map q does not have.
+    """
+
+    layer: int
+    shape: tuple[int, ...]
+    rows: np.ndarray
+    real: bool
+    output: Output | None
+    cell_volume: float = 1.0
+    multiplier: np.ndarray | None = None
+    dropped: tuple[np.ndarray, np.ndarray] | None = None
+    edges: list[Edge] = field(default_factory=list)
+    emit: OutputMap | None = None
+
+    def __post_init__(self) -> None:
+        self.emit = OutputMap(self.output) if self.output is not None else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def size(self) -> int:
+        """Samples per map."""
+        return math.prod(self.shape)
+
+    def before(self, needs_maps: bool) -> bool:
+        """Whether the maps themselves are needed, and not only their outputs."""
+        return needs_maps or bool(self.edges)
+
+
+@dataclass(eq=False)
+class Edge:
+    """Maps ``nonlinearity(u * g)`` for some maps u of a group and some atoms g, in the order of (u, g).
+
+    Parameters
+    ----------
+    parents : (n_parents,) int64 array
+        Positions in the group they come from, ascending.
+    packed : Packed
+        The atoms, from the parents' grid to that of `target`.
+    target : Group
+    start : int
+        Position of the first map in `target`.
+    nonlinearity : callable
+        On tensors of maps.
+    is_modulus : bool
+        Whether it is the modulus.
+    real : bool
+        Whether the filtered maps are real before the non-linearity.
+    pooling : callable, optional
+        On tensors of maps, after the non-linearity.
+    """
+
+    parents: np.ndarray
+    packed: Packed
+    target: Group
+    start: int
+    nonlinearity: Callable[[Tensor], Tensor]
+    is_modulus: bool
+    real: bool = False
+    pooling: Callable[[Tensor], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        self._parts: dict[tuple[int, int], tuple[Filters, Fused]] = {}
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def part(self, begin: int, end: int) -> tuple[Filters, Fused]:
+        """Operators of the atoms ``begin <= a < end``."""
+        if (begin, end) not in self._parts:
+            filters = Filters(self.packed if end - begin == len(self) else self.packed.part(begin, end))
+            emit = self.target.emit
+            pooled = emit if emit is not None and emit.output.matrices else None
+            self._parts[begin, end] = (filters, Fused(filters, pooled))
+        return self._parts[begin, end]
+
+    def fusible(self, items: int, precision: torch.dtype) -> bool:
+        """Whether one kernel does filter, transform, modulus and averages of so many spectra on the CPU."""
+        if not self.is_modulus or self.real or self.pooling is not None or not _kernels.supported(self.packed.target):
+            return False
+        lanes = _kernels.LANES * 2 * (torch.finfo(precision).bits // 8) * self.target.size
+        return items >= FEWEST and lanes <= LANE_BYTES and _kernels.library(precision) is not None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerLayout:
+    """Features of one layer: number of paths, output grid, whether they are real."""
+
+    paths: int
+    shape: tuple[int, ...]
+    real: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What will be computed, before anything is.
+
+    Parameters
+    ----------
+    root : Group
+        The input signal; everything else hangs below it.
+    groups : tuple of tuple of Group
+        Groups of every layer.
+    layers : tuple of LayerLayout
+        Features of every layer.
+    precision : torch.dtype
+        ``torch.float32`` or ``torch.float64``.
+    chunk_bytes : int, optional
+        Aim for the size of the maps held at a time. Default: by device.
+    """
+
+    root: Group
+    groups: tuple[tuple[Group, ...], ...]
+    layers: tuple[LayerLayout, ...]
+    precision: torch.dtype
+    chunk_bytes: int | None = None
+
+    def chunk_size(self, device: str = "cpu") -> int:
+        """Bytes aimed at on a device."""
+        return self.chunk_bytes or CHUNK_BYTES.get(device, CHUNK_BYTES["other"])
+
+    def batch_chunk(self, device: str = "cpu") -> int:
+        """Signals taken at a time, so that the first maps of all of them stay near the size aimed at."""
+        item = torch.finfo(self.precision).bits // 8
+        widest = max((len(e) * e.target.size for e in self.root.edges), default=1)
+        chosen = self.chunk_size(device) // max(item * max(widest, 3 * self.root.size), 1)
+        return max(chosen // _kernels.LANES * _kernels.LANES, _kernels.LANES)
+
+    def chunk(self, edge: Edge, batch: int, *, fused: bool, maps: bool = False, device: str = "cpu") -> tuple[int, int]:
+        """Atoms and parents whose maps are made at a time; all atoms, or some atoms of one parent."""
+        item, size = torch.finfo(self.precision).bits // 8, self.chunk_size(device)
+        if fused and not (maps or edge.target.edges):
+            return len(edge), max(1, size // (2 * item * max(batch, 1) * math.prod(edge.packed.source)))
+        one = item * (1 if fused else 3) * max(batch, 1) * edge.target.size
+        atoms = min(max(1, size // one), len(edge))
+        return atoms, max(1, size // (one * atoms)) if atoms == len(edge) else 1
+
+    @property
+    def paths(self) -> tuple[int, ...]:
+        """Paths of every layer."""
+        return tuple(layout.paths for layout in self.layers)
