@@ -29,6 +29,7 @@ from scatter_theory.nonlinearities import (
 from scatter_theory.paths import AllPaths, EnergyThreshold, FixedPaths, FrequencyDecreasing, MaximumCount, Path
 from scatter_theory.poolings import Average, Max, NoPooling, Pool, Pooling, Subsample
 from scatter_theory.results import BoundCheck, Outcome, Verdict
+from scatter_theory.scattering import Scattering1D, Scattering2D
 
 __all__ = [
     "ELU",
@@ -59,6 +60,8 @@ __all__ = [
     "Pool",
     "Pooling",
     "ReLU",
+    "Scattering1D",
+    "Scattering2D",
     "SiLU",
     "Sigmoid",
     "SoftThreshold",

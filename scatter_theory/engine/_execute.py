@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, real_dtype
+from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, real_dtype, transformed
 from scatter_theory.engine._plan import Edge, Group, Plan
 
 
@@ -64,7 +64,7 @@ class Run:
 
     def batches(self, x: Tensor) -> Iterator[slice]:
         """Slices of a batch for which the maps of a chunk stay near the size aimed at."""
-        step = self.plan.batch_chunk(x.device.type)
+        step = self.plan.batch_chunk(len(x), x.device.type)
         return (slice(start, start + step) for start in range(0, len(x), step))
 
     def __call__(self, x: Tensor) -> Iterator[Piece]:
@@ -120,11 +120,15 @@ class Run:
                 u, spectrum_of_u, values = (m.flatten(1, 2) if m is not None else None for m in maps)
                 energy = squares.double().sum((1, 2)) * target.cell_volume if squares is not None else None
                 yield from self._expand(target, u, node, values, energy, spectrum_of_u)
-            elif torch.is_grad_enabled() and x.requires_grad and not keep and target.emit is not None and not self.book:
+            elif self._recomputes(x) and not keep and target.emit is not None and not self.book:
                 values = checkpoint(_leaf, edge, filters, x, use_reentrant=False)
                 yield from self._expand(target, None, node, values, None)
             else:
                 yield from self._expand(target, _maps(edge, filters, x), node, None, None)
+
+    def _recomputes(self, x: Tensor) -> bool:
+        """Whether maps without children are made anew for the gradient instead of being kept."""
+        return torch.is_grad_enabled() and x.requires_grad and not transformed(x)
 
     def _fusible(self, edge: Edge, x: Tensor) -> bool:
         return plain(x) and edge.fusible(x.shape[0] * x.shape[1], self.plan.precision)
@@ -194,13 +198,14 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
     dropped : (batch,) float64 tensor or None
     """
     run = Run(plan, book=book)
-    gradient = torch.is_grad_enabled() and x.requires_grad
+    gradient = (torch.is_grad_enabled() and x.requires_grad) or transformed(x)
     values = [[] if gradient else _empty(plan, n, x) for n in range(len(plan.layers))]
-    zero = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)
-    remainder = [zero.clone() for _ in plan.layers] if book else []
-    dropped = zero.clone() if book else None
+    remainder: list[list[Tensor]] = [[] for _ in plan.layers] if book else []
+    dropped: list[Tensor] = []
     for part in run.batches(x):
         chunk: list[list[tuple[np.ndarray, Tensor]]] = [[] for _ in plan.layers]
+        lost = torch.zeros(len(x[part]), dtype=torch.float64, device=x.device)
+        energies = [lost] * len(plan.layers)
         for piece in run(x[part]):
             n = piece.group.layer
             if gradient:
@@ -208,13 +213,19 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
             else:
                 _write(values[n][part], piece.rows, piece.values)
             if book:
-                remainder[n][part] += piece.energy
-                if piece.dropped is not None:
-                    dropped[part] += piece.dropped
+                energies[n] = energies[n] + piece.energy
+                lost = lost + piece.dropped if piece.dropped is not None else lost
+        for n, energy in enumerate(energies if book else []):
+            remainder[n].append(energy)
+        dropped.append(lost)
         if gradient:
             for n, pieces in enumerate(chunk):
                 values[n].append(_assembled(pieces, plan, n, x[part]))
-    return [torch.cat(v) if gradient else v for v in values], remainder, dropped
+    if gradient:
+        values = [torch.cat(v) if v else _empty(plan, n, x) for n, v in enumerate(values)]
+    none = torch.zeros(0, dtype=torch.float64, device=x.device)
+    sums = [torch.cat(parts) if parts else none for parts in remainder]
+    return values, sums, (torch.cat(dropped) if dropped else none) if book else None
 
 
 def _empty(plan: Plan, n: int, x: Tensor) -> Tensor:

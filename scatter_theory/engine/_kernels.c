@@ -7,6 +7,7 @@
  * LANES numbers, so that no butterfly needs a shuffle whatever the shape of the grid.
  */
 #include <math.h>
+#include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,17 @@ typedef struct {
     const int64_t *band;      /* dimensions == 1: first sample and number of samples of each tile of outputs */
     Runs runs;
 } Edge;
+
+/* Spectra (batch, parents, source); the parents of one signal lie side by side. */
+typedef struct {
+    const REAL *data;
+    int64_t batch, parents, stride; /* stride from signal to signal, in complex numbers */
+} Input;
+
+/* What the lanes hold: map item * filters + filter each; lanes from `count` on repeat the last one. */
+typedef struct {
+    int64_t item[LANES], filter[LANES], count;
+} Lanes;
 
 /* Outputs of a pooling that are summed together, samples summed before they are added to the total. */
 #define TILE 8
@@ -274,15 +286,15 @@ typedef struct {
     V *u, *pooled, *line;
 } Scratch;
 
-static Scratch workspace(const Edge *edge, int gradient, int spectrum) {
+static Scratch workspace(const Edge *edge, int mixed, int gradient, int spectrum) {
     int64_t longest = edge->rows > edge->columns ? edge->rows : edge->columns;
     int64_t outputs = edge->pooled_rows * edge->pooled_columns;
-    int64_t sum = gradient ? edge->source : 0, z = gradient && spectrum ? edge->target : 0;
-    size_t complex_numbers = (size_t)edge->source + sum + edge->target + z + 3 * longest;
+    int64_t x = mixed ? 0 : edge->source, sum = gradient ? x : 0, z = gradient && spectrum ? edge->target : 0;
+    size_t complex_numbers = (size_t)x + sum + edge->target + z + 3 * longest;
     size_t real_numbers = (size_t)edge->target + outputs + edge->pooled_rows + edge->pooled_columns + 2 * TILE;
     Scratch s;
     s.x = scratch(complex_numbers * sizeof(C) + real_numbers * sizeof(V));
-    s.sum = s.x + edge->source;
+    s.sum = s.x + x;
     s.y = s.sum + sum;
     s.z = s.y + edge->target;
     s.column = s.z + z;
@@ -294,19 +306,87 @@ static Scratch workspace(const Edge *edge, int gradient, int spectrum) {
     return s;
 }
 
-/* The frequencies that the filters use, of LANES maps side by side; the last map fills up. */
-static void load(const Edge *edge, const REAL *x, int64_t item, int64_t items, C *lanes) {
+static inline const REAL *spectrum_of(const Edge *edge, const Input *x, int64_t item) {
+    return x->data + 2 * (item / x->parents * x->stride + item % x->parents * edge->source);
+}
+
+/* One filter on consecutive maps. */
+static Lanes same_filter(int64_t block, int64_t items, int64_t a) {
+    Lanes lanes;
+    lanes.count = items - block * LANES < LANES ? items - block * LANES : LANES;
+    for (int64_t q = 0; q < LANES; q++) {
+        lanes.item[q] = block * LANES + (q < lanes.count ? q : lanes.count - 1);
+        lanes.filter[q] = a;
+    }
+    return lanes;
+}
+
+/* Consecutive pairs of map and filter: for fewer maps than lanes. */
+static Lanes mixed_filters(int64_t block, int64_t items, int64_t filters) {
+    Lanes lanes;
+    int64_t pairs = items * filters;
+    lanes.count = pairs - block * LANES < LANES ? pairs - block * LANES : LANES;
+    for (int64_t q = 0; q < LANES; q++) {
+        int64_t pair = block * LANES + (q < lanes.count ? q : lanes.count - 1);
+        lanes.item[q] = pair / filters;
+        lanes.filter[q] = pair % filters;
+    }
+    return lanes;
+}
+
+/* The frequencies that the filters use, of the lanes' maps side by side. */
+static void load(const Edge *edge, const Input *x, const Lanes *lanes, C *to_lanes) {
+    const REAL *from[LANES];
+    for (int64_t q = 0; q < LANES; q++) from[q] = spectrum_of(edge, x, lanes->item[q]);
     for (int64_t part = 0; part < edge->used_parts; part++) {
         int64_t stop = edge->used[2 * part + 1];
         for (int64_t k = edge->used[2 * part]; k < stop; k += POINTS)
             for (int64_t q = 0; q < LANES; q++) {
-                const REAL *from = x + 2 * edge->source * (item + q < items ? item + q : items - 1);
-                REAL *to = (REAL *)lanes + q;
+                REAL *to = (REAL *)to_lanes + q;
                 for (int64_t i = k; i < k + POINTS && i < stop; i++) {
-                    to[2 * LANES * i] = from[2 * i];
-                    to[2 * LANES * i + LANES] = from[2 * i + 1];
+                    to[2 * LANES * i] = from[q][2 * i];
+                    to[2 * LANES * i + LANES] = from[q][2 * i + 1];
                 }
             }
+    }
+}
+
+/* Every lane with its own filter, straight from the spectra. */
+static void filter_mixed(const Edge *edge, const Input *x, const Lanes *lanes, C *restrict y) {
+    const Runs *runs = &edge->runs;
+    memset(y, 0, sizeof(C) * edge->target);
+    for (int64_t q = 0; q < LANES; q++) {
+        const REAL *source = spectrum_of(edge, x, lanes->item[q]);
+        int64_t a = lanes->filter[q];
+        for (int64_t r = runs->first[a]; r < runs->first[a + 1]; r++) {
+            REAL *to = (REAL *)(y + runs->target[r]) + q;
+            const REAL *from = source + 2 * (int64_t)runs->source[r];
+            const REAL *w = runs->weights + (runs->offset[r] << runs->is_complex);
+            for (int64_t i = 0; i < runs->length[r]; i++, to += 2 * LANES, from += 2) {
+                REAL c = runs->is_complex ? w[2 * i] : w[i], d = runs->is_complex ? w[2 * i + 1] : 0;
+                to[0] += c * from[0] - d * from[1];
+                to[LANES] += c * from[1] + d * from[0];
+            }
+        }
+    }
+}
+
+/* Adjoint of filter_mixed: sum (items, source) += conj(w) y, for y with real and imaginary parts exchanged. */
+static void adjoint_mixed(const Edge *edge, const Lanes *lanes, REAL *sum, const C *restrict y) {
+    const Runs *runs = &edge->runs;
+    for (int64_t q = 0; q < lanes->count; q++) {
+        REAL *target = sum + 2 * lanes->item[q] * edge->source;
+        int64_t a = lanes->filter[q];
+        for (int64_t r = runs->first[a]; r < runs->first[a + 1]; r++) {
+            REAL *to = target + 2 * (int64_t)runs->source[r];
+            const REAL *from = (const REAL *)(y + runs->target[r]) + q;
+            const REAL *w = runs->weights + (runs->offset[r] << runs->is_complex);
+            for (int64_t i = 0; i < runs->length[r]; i++, from += 2 * LANES, to += 2) {
+                REAL c = runs->is_complex ? w[2 * i] : w[i], d = runs->is_complex ? -w[2 * i + 1] : 0;
+                to[0] += c * from[LANES] - d * from[0];
+                to[1] += c * from[0] + d * from[LANES];
+            }
+        }
     }
 }
 
@@ -332,10 +412,10 @@ static void store_complex(const C *lanes, REAL *const *out, int64_t size, int ex
         }
 }
 
-/* Where LANES maps of `size` numbers go: NULL for those beyond the last item. */
-static void targets(REAL *base, int64_t block, int64_t items, int64_t stride, int64_t shift, REAL **out) {
+/* Where the maps of the lanes go, `size` numbers each: NULL for lanes that repeat another. */
+static void targets(REAL *base, const Lanes *lanes, int64_t filters, int64_t size, REAL **out) {
     for (int64_t q = 0; q < LANES; q++)
-        out[q] = block * LANES + q < items ? base + (block * LANES + q) * stride + shift : NULL;
+        out[q] = q < lanes->count ? base + (lanes->item[q] * filters + lanes->filter[q]) * size : NULL;
 }
 
 /* Samples in space of LANES maps from their spectra y: rows transformed and columns left to the caller (two
@@ -419,45 +499,62 @@ static V finish(const Edge *edge, Scratch s, int keep, int spectrum) {
     return total;
 }
 
+/* Results of the lanes to their places. */
+static void store(const Edge *edge, Scratch s, const Lanes *lanes, V energy, REAL *u, REAL *spectra, REAL *averages,
+                  REAL *sums) {
+    int64_t outputs = edge->pooled_rows * edge->pooled_columns;
+    REAL *out[LANES];
+    for (int64_t q = 0; q < lanes->count; q++) {
+        int64_t map = lanes->item[q] * edge->filters + lanes->filter[q];
+        for (int64_t o = 0; o < outputs; o++) averages[map * outputs + o] = s.pooled[o][q];
+        if (sums) sums[map] = energy[q];
+    }
+    if (u) {
+        targets(u, lanes, edge->filters, edge->target, out);
+        store_real(s.u, out, edge->target);
+    }
+    if (spectra) {
+        targets(spectra, lanes, edge->filters, 2 * edge->target, out);
+        store_complex(s.y, out, edge->target, 1);
+    }
+}
+
 /* Moduli u (items, filters, target), their spectra (items, filters, target), averages (items, filters, pooled) and sums
- * of squares (items, filters) of the filtered maps; all but the averages may be NULL. Returns 1 without memory. */
-int64_t propagate(const Edge *edge, const REAL *x, int64_t items, REAL *u, REAL *spectra, REAL *averages, REAL *sums,
-                  int64_t parts, int64_t threads) {
-    int64_t blocks = (items + LANES - 1) / LANES, failed = 0;
-    int64_t per_part = (edge->filters + parts - 1) / parts, outputs = edge->pooled_rows * edge->pooled_columns;
+ * of squares (items, filters) of the filtered maps; all but the averages may be NULL. The filters are dealt out in
+ * `parts`. Returns 1 without memory. */
+int64_t propagate(const Edge *edge, const Input *x, REAL *u, REAL *spectra, REAL *averages, REAL *sums, int64_t parts,
+                  int64_t threads) {
+    int64_t items = x->batch * x->parents, mixed = items < LANES, failed = 0;
+    int64_t blocks = ((mixed ? items * edge->filters : items) + LANES - 1) / LANES;
+    int64_t per_part = (edge->filters + parts - 1) / parts;
 #pragma omp parallel num_threads(threads)
     {
-        Scratch s = workspace(edge, 0, spectra != NULL);
+        Scratch s = workspace(edge, mixed, 0, spectra != NULL);
         int64_t loaded = -1;
         if (!s.x) {
 #pragma omp atomic write
             failed = 1;
         }
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t job = 0; job < blocks * parts; job++) {
-            int64_t block = job / parts, begin = job % parts * per_part, end = begin + per_part;
+        for (int64_t job = 0; job < blocks * (mixed ? 1 : parts); job++) {
             if (!s.x) continue;
-            if (block != loaded) load(edge, x, block * LANES, items, s.x);
-            loaded = block;
+            if (mixed) {
+                Lanes lanes = mixed_filters(job, items, edge->filters);
+                filter_mixed(edge, x, &lanes, s.y);
+                to_space(edge, s, s.y);
+                V energy = finish(edge, s, u != NULL, spectra != NULL);
+                store(edge, s, &lanes, energy, u, spectra, averages, sums);
+                continue;
+            }
+            int64_t block = job / parts, begin = job % parts * per_part, end = begin + per_part;
             for (int64_t a = begin; a < end && a < edge->filters; a++) {
+                Lanes lanes = same_filter(block, items, a);
+                if (block != loaded) load(edge, x, &lanes, s.x);
+                loaded = block;
                 filter(edge, a, s.x, s.y);
                 to_space(edge, s, s.y);
                 V energy = finish(edge, s, u != NULL, spectra != NULL);
-                for (int64_t q = 0; q < LANES && block * LANES + q < items; q++) {
-                    int64_t map = (block * LANES + q) * edge->filters + a;
-                    for (int64_t o = 0; o < outputs; o++) averages[map * outputs + o] = s.pooled[o][q];
-                    if (sums) sums[map] = energy[q];
-                }
-                int64_t n = edge->target;
-                REAL *out[LANES];
-                if (u) {
-                    targets(u, block, items, edge->filters * n, a * n, out);
-                    store_real(s.u, out, n);
-                }
-                if (spectra) {
-                    targets(spectra, block, items, 2 * edge->filters * n, 2 * a * n, out);
-                    store_complex(s.y, out, n, 1);
-                }
+                store(edge, s, &lanes, energy, u, spectra, averages, sums);
             }
         }
     }
@@ -487,17 +584,18 @@ static inline C turned(C z, V g) {
     return out;
 }
 
-/* s.u += gradients of the moduli from those of their spectra, given for LANES maps. */
-static void from_spectra(const Edge *edge, Scratch s, const REAL *gradient, int64_t block, int64_t items, int64_t a) {
+/* s.u += gradients of the moduli from those of their spectra. */
+static void from_spectra(const Edge *edge, Scratch s, const REAL *gradient, const Lanes *lanes) {
     int64_t rows = edge->rows, columns = edge->columns;
-    for (int64_t q = 0; q < LANES; q++) {
-        int64_t item = block * LANES + q < items ? block * LANES + q : items - 1;
-        const REAL *from = gradient + 2 * (item * edge->filters + a) * edge->target;
-        for (int64_t k = 0; k < edge->target; k++) {
-            s.z[k].re[q] = from[2 * k];
-            s.z[k].im[q] = from[2 * k + 1];
+    for (int64_t k = 0; k < edge->target; k += POINTS)
+        for (int64_t q = 0; q < LANES; q++) {
+            const REAL *from = gradient + 2 * (lanes->item[q] * edge->filters + lanes->filter[q]) * edge->target;
+            REAL *to = (REAL *)s.z + q;
+            for (int64_t i = k; i < k + POINTS && i < edge->target; i++) {
+                to[2 * LANES * i] = from[2 * i];
+                to[2 * LANES * i + LANES] = from[2 * i + 1];
+            }
         }
-    }
     to_space(edge, s, s.z);
     if (edge->dimensions == 1) {
         for (int64_t i = 0; i < rows; i++)
@@ -511,67 +609,85 @@ static void from_spectra(const Edge *edge, Scratch s, const REAL *gradient, int6
     }
 }
 
-/* Gradient gx (items, source) from those of the moduli, of their spectra and of the averages; the first two may be
- * NULL. */
-int64_t propagate_gradient(const Edge *edge, const REAL *x, int64_t items, const REAL *gu, const REAL *gspectra,
+/* From the filtered maps in y to the gradients of their spectra, real and imaginary parts exchanged. */
+static void back(const Edge *edge, Scratch s, const Lanes *lanes, const REAL *gu, const REAL *gspectra,
+                 const REAL *gaverages) {
+    int64_t rows = edge->rows, columns = edge->columns, pr = edge->pooled_rows, pc = edge->pooled_columns;
+    for (int64_t q = 0; q < LANES; q++) {
+        const REAL *from = gaverages + (lanes->item[q] * edge->filters + lanes->filter[q]) * pr * pc;
+        for (int64_t o = 0; o < pr * pc; o++) s.pooled[o][q] = from[o];
+    }
+    if (edge->dimensions == 1) spread(edge, s);
+    else memset(s.u, 0, sizeof(V) * edge->target);
+    if (gu)
+        for (int64_t q = 0; q < lanes->count; q++) {
+            const REAL *from = gu + (lanes->item[q] * edge->filters + lanes->filter[q]) * edge->target;
+            for (int64_t t = 0; t < edge->target; t++) s.u[t][q] += from[t];
+        }
+    if (gspectra) from_spectra(edge, s, gspectra, lanes);
+    if (edge->dimensions == 1) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                s.y[i * columns + j] = turned(s.y[i * columns + j], s.u[i + rows * j]);
+    } else {
+        for (int64_t j = 0; j < columns; j++) {
+            for (int64_t o = 0; o < pr; o++) {
+                V line = s.pooled[o * pc] * edge->pool_columns[j * pc];
+                for (int64_t k = 1; k < pc; k++) line += s.pooled[o * pc + k] * edge->pool_columns[j * pc + k];
+                s.line[o] = line;
+            }
+            for (int64_t i = 0; i < rows; i++) s.column[i] = s.y[i * columns + j];
+            transform(&edge->along_columns, s.column, s.column, s.a, s.b);
+            for (int64_t i = 0; i < rows; i++) {
+                V g = s.u[i * columns + j];
+                for (int64_t o = 0; o < pr; o++) g += edge->pool_rows[i * pr + o] * s.line[o];
+                s.column[i] = turned(s.column[i], g);
+            }
+            transform(&edge->along_columns, s.column, s.column, s.a, s.b);
+            for (int64_t i = 0; i < rows; i++) s.y[i * columns + j] = s.column[i];
+        }
+    }
+    to_frequency(edge, s, s.y);
+}
+
+/* Gradient gx (sheets, items, source), to be summed over the sheets, from those of the moduli, of their spectra and of
+ * the averages; the first two may be NULL. There is one sheet, or one per thread if there are fewer maps than lanes. */
+int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, const REAL *gspectra,
                            const REAL *gaverages, REAL *gx, int64_t threads) {
-    int64_t blocks = (items + LANES - 1) / LANES, failed = 0, rows = edge->rows, columns = edge->columns;
-    int64_t pr = edge->pooled_rows, pc = edge->pooled_columns, outputs = pr * pc;
+    int64_t items = x->batch * x->parents, mixed = items < LANES, failed = 0;
+    int64_t blocks = ((mixed ? items * edge->filters : items) + LANES - 1) / LANES;
 #pragma omp parallel num_threads(threads)
     {
-        Scratch s = workspace(edge, 1, gspectra != NULL);
+        Scratch s = workspace(edge, mixed, 1, gspectra != NULL);
+        REAL *sheet = gx + (mixed ? 2 * items * edge->source * omp_get_thread_num() : 0);
         if (!s.x) {
 #pragma omp atomic write
             failed = 1;
         }
+        if (mixed) memset(sheet, 0, sizeof(REAL) * 2 * items * edge->source);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t block = 0; block < blocks; block++) {
             if (!s.x) continue;
-            load(edge, x, block * LANES, items, s.x);
+            if (mixed) {
+                Lanes lanes = mixed_filters(block, items, edge->filters);
+                filter_mixed(edge, x, &lanes, s.y);
+                to_space(edge, s, s.y);
+                back(edge, s, &lanes, gu, gspectra, gaverages);
+                adjoint_mixed(edge, &lanes, sheet, s.y);
+                continue;
+            }
             memset(s.sum, 0, sizeof(C) * edge->source);
             for (int64_t a = 0; a < edge->filters; a++) {
+                Lanes lanes = same_filter(block, items, a);
+                if (a == 0) load(edge, x, &lanes, s.x);
                 filter(edge, a, s.x, s.y);
                 to_space(edge, s, s.y);
-                for (int64_t q = 0; q < LANES; q++) {
-                    int64_t item = block * LANES + q < items ? block * LANES + q : items - 1;
-                    const REAL *from = gaverages + (item * edge->filters + a) * outputs;
-                    for (int64_t o = 0; o < outputs; o++) s.pooled[o][q] = from[o];
-                }
-                if (edge->dimensions == 1) spread(edge, s);
-                else memset(s.u, 0, sizeof(V) * edge->target);
-                if (gu)
-                    for (int64_t q = 0; q < LANES && block * LANES + q < items; q++) {
-                        const REAL *from = gu + ((block * LANES + q) * edge->filters + a) * edge->target;
-                        for (int64_t t = 0; t < edge->target; t++) s.u[t][q] += from[t];
-                    }
-                if (gspectra) from_spectra(edge, s, gspectra, block, items, a);
-                if (edge->dimensions == 1) {
-                    for (int64_t i = 0; i < rows; i++)
-                        for (int64_t j = 0; j < columns; j++)
-                            s.y[i * columns + j] = turned(s.y[i * columns + j], s.u[i + rows * j]);
-                } else {
-                    for (int64_t j = 0; j < columns; j++) {
-                        for (int64_t o = 0; o < pr; o++) {
-                            V line = s.pooled[o * pc] * edge->pool_columns[j * pc];
-                            for (int64_t k = 1; k < pc; k++) line += s.pooled[o * pc + k] * edge->pool_columns[j * pc + k];
-                            s.line[o] = line;
-                        }
-                        for (int64_t i = 0; i < rows; i++) s.column[i] = s.y[i * columns + j];
-                        transform(&edge->along_columns, s.column, s.column, s.a, s.b);
-                        for (int64_t i = 0; i < rows; i++) {
-                            V g = s.u[i * columns + j];
-                            for (int64_t o = 0; o < pr; o++) g += edge->pool_rows[i * pr + o] * s.line[o];
-                            s.column[i] = turned(s.column[i], g);
-                        }
-                        transform(&edge->along_columns, s.column, s.column, s.a, s.b);
-                        for (int64_t i = 0; i < rows; i++) s.y[i * columns + j] = s.column[i];
-                    }
-                }
-                to_frequency(edge, s, s.y);
+                back(edge, s, &lanes, gu, gspectra, gaverages);
                 adjoint(edge, a, s.sum, s.y);
             }
+            Lanes lanes = same_filter(block, items, 0);
             REAL *out[LANES];
-            targets(gx, block, items, 2 * edge->source, 0, out);
+            targets(gx, &lanes, 1, 2 * edge->source, out);
             store_complex(s.sum, out, edge->source, 0);
         }
     }

@@ -118,11 +118,23 @@ class _Edge(ctypes.Structure):
     ]
 
 
+class Input(ctypes.Structure):
+    """Spectra ``(batch, parents, source)`` whose signals lie `stride` complex numbers apart."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("batch", ctypes.c_int64),
+        ("parents", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+    ]
+
+
 def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
     size, pointer = ctypes.c_int64, ctypes.c_void_p
-    lib.propagate.argtypes = [ctypes.POINTER(_Edge), pointer, size, *[pointer] * 4, size, size]
+    edge, maps = ctypes.POINTER(_Edge), ctypes.POINTER(Input)
+    lib.propagate.argtypes = [edge, maps, *[pointer] * 4, size, size]
     lib.propagate.restype = size
-    lib.propagate_gradient.argtypes = [ctypes.POINTER(_Edge), pointer, size, *[pointer] * 4, size]
+    lib.propagate_gradient.argtypes = [edge, maps, *[pointer] * 4, size]
     lib.propagate_gradient.restype = size
     for name in ("fold", "unfold"):
         getattr(lib, name).argtypes = [ctypes.POINTER(_Runs), pointer, pointer, size, size, size, size, size]
@@ -153,12 +165,29 @@ class CompiledRuns:
         real = np.float32 if dtype == torch.float32 else np.float64
         weights = packed.weights
         if np.iscomplexobj(weights):
-            weights = weights.view(np.float64)
+            weights = weights.view(weights.real.dtype)
         self.arrays = [
             np.ascontiguousarray(a)
             for a in (packed.first, packed.target_start, packed.source_start, packed.length, packed.offset)
-        ] + [np.ascontiguousarray(weights.astype(real))]
+        ] + [np.ascontiguousarray(weights, dtype=real)]
         self.structure = _Runs(*(a.ctypes.data for a in self.arrays), int(np.iscomplexobj(packed.weights)))
+
+
+class CompiledPooling:
+    """Matrices of an output map as the kernels want them, shared by all edges that lead to it.
+
+    Parameters
+    ----------
+    matrices : sequence of (n_outputs, n_samples) float64 arrays
+        One or two, by the axes of the grid.
+    dtype : torch.dtype
+    """
+
+    def __init__(self, matrices: Any, dtype: torch.dtype) -> None:
+        real = np.float32 if dtype == torch.float32 else np.float64
+        self.arrays = [np.ascontiguousarray(m.T, dtype=real) for m in matrices]
+        if len(matrices) == 1:
+            self.arrays.append(_bands(matrices[0]))
 
 
 class CompiledEdge:
@@ -167,12 +196,11 @@ class CompiledEdge:
     Parameters
     ----------
     packed : Packed
-    pooling : sequence of (n_outputs, n_samples) float64 arrays
-        One matrix per axis of the target grid; empty for no pooling.
+    pooling : CompiledPooling, optional
     dtype : torch.dtype
     """
 
-    def __init__(self, packed: Any, pooling: Any, dtype: torch.dtype) -> None:
+    def __init__(self, packed: Any, pooling: CompiledPooling | None, dtype: torch.dtype) -> None:
         self.real = np.float32 if dtype == torch.float32 else np.float64
         self.runs = CompiledRuns(packed, dtype)
         self.arrays: list[np.ndarray] = []
@@ -183,15 +211,15 @@ class CompiledEdge:
         if d == 1 and rows > 1:
             angle = 2 * np.pi * np.outer(np.arange(rows), np.arange(columns)) / target
             edge.between = self._kept(_circle(angle, self.real))
-        matrices = [np.ascontiguousarray(m.T.astype(self.real)) for m in pooling]
-        if matrices:
-            edge.pooled_rows = 1 if d == 1 else matrices[0].shape[1]
-            edge.pooled_columns = matrices[-1].shape[1]
-            edge.pool_columns = self._kept(matrices[-1])
+        if pooling is not None:
+            self.arrays += pooling.arrays
+            edge.pooled_rows = 1 if d == 1 else pooling.arrays[0].shape[1]
+            edge.pooled_columns = pooling.arrays[d - 1].shape[1]
+            edge.pool_columns = pooling.arrays[d - 1].ctypes.data
             if d == 1:
-                edge.band = self._kept(_bands(pooling[0]))
+                edge.band = pooling.arrays[1].ctypes.data
             else:
-                edge.pool_rows = self._kept(matrices[0])
+                edge.pool_rows = pooling.arrays[0].ctypes.data
         used = _union(packed.source_start, packed.length)
         edge.used_parts, edge.used = len(used), self._kept(used.reshape(-1))
         edge.runs = self.runs.structure

@@ -172,7 +172,13 @@ class NetworkPlanner:
     def _group(self, n: int, shape: tuple[int, ...], paths: Sequence[Path], rows: dict[Path, int] | None) -> Group:
         multiplier = self._multiplier(n, shape)
         chi = restricted(self._chi[n], shape)
-        output = output_map(chi if multiplier is None else chi * multiplier, self._emitted[n], drop=self.drop)
+        output = output_map(
+            chi if multiplier is None else chi * multiplier,
+            self._emitted[n],
+            drop=self.drop,
+            transformed=n < len(self.layers) and multiplier is None,
+            precision=self.dtype,
+        )
         return Group(
             n,
             shape,
@@ -214,6 +220,7 @@ class NetworkPlanner:
             drop=self.drop,
             scale=(gain if is_modulus else 1.0) / parent.size,
             half=real,
+            precision=self.dtype,
             across=SAMPLED_ABOVE if is_modulus and parent.shape == self.grids[n].shape else None,
         )
         nonlinearity = layer.nonlinearity

@@ -23,9 +23,14 @@ def plain(x: Tensor) -> bool:
         x.device.type == "cpu"
         and type(x) in (Tensor, torch.nn.Parameter)
         and not torch.compiler.is_compiling()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and not transformed(x)
         and torch.autograd.forward_ad.unpack_dual(x).tangent is None
     )
+
+
+def transformed(x: Tensor) -> bool:
+    """Whether the tensor stands for another one under `torch.func`: nothing may be written in place then."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(x)
 
 
 def real_dtype(x: Tensor) -> torch.dtype:
@@ -155,9 +160,10 @@ class OutputMap:
         self.output = output
         self.spectral = Filters(output.spectral) if output.spectral is not None else None
         self._tensors: dict[tuple[torch.dtype, torch.device], Any] = {}
+        self._compiled: dict[torch.dtype, _kernels.CompiledPooling] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"output": self.output, "spectral": self.spectral, "_tensors": {}}
+        return {"output": self.output, "spectral": self.spectral, "_tensors": {}, "_compiled": {}}
 
     def _on(self, dtype: torch.dtype, device: torch.device) -> Any:
         key = (dtype, device)
@@ -179,14 +185,23 @@ class OutputMap:
     def __call__(self, u: Tensor, spectrum: Tensor | None = None) -> Tensor:
         """``(batch, n, *source) -> (batch, n, *target)``; `spectrum`, the DFT of u, saves a transform if known."""
         if self.spectral is None:
-            matrices, _ = self._on(real_dtype(u), u.device)
-            return self.mixed(apply_matrices(matrices, u))
+            return self.mixed(self.averages(u))
         d = len(self.output.source)
         axes = tuple(range(-d, 0))
         spectrum = spectrum if spectrum is not None else torch.fft.fftn(u, dim=axes)
         result = torch.fft.ifftn(self.spectral(spectrum).squeeze(2), dim=axes, norm="forward")
         result = result[(..., *self.output.kept)]
         return result.real if self.output.real and not u.is_complex() else result
+
+    def compiled(self, dtype: torch.dtype) -> _kernels.CompiledPooling:
+        """The matrices for the kernels."""
+        if dtype not in self._compiled:
+            self._compiled[dtype] = _kernels.CompiledPooling(self.output.matrices, dtype)
+        return self._compiled[dtype]
+
+    def averages(self, u: Tensor) -> Tensor:
+        """The result of the matrices alone."""
+        return apply_matrices(self._on(real_dtype(u), u.device)[0], u)
 
     def mixed(self, coefficients: Tensor) -> Tensor:
         """What follows the matrices."""
@@ -209,8 +224,8 @@ class Fused:
     def compiled(self, dtype: torch.dtype) -> _kernels.CompiledEdge:
         """The edge for the kernels."""
         if dtype not in self._compiled:
-            matrices = self.output.output.matrices if self.output is not None else ()
-            self._compiled[dtype] = _kernels.CompiledEdge(self.filters.packed, matrices, dtype)
+            pooling = self.output.compiled(dtype) if self.output is not None else None
+            self._compiled[dtype] = _kernels.CompiledEdge(self.filters.packed, pooling, dtype)
         return self._compiled[dtype]
 
     def __call__(self, x: Tensor, *, maps: bool, spectra: bool, sums: bool) -> tuple[Tensor | None, ...]:
@@ -237,13 +252,28 @@ class Fused:
             S = self.output.mixed(averages.reshape(*lead, *grid).flatten(1, 2)).unflatten(1, lead[1:])
         return u, U, S, total
 
+    def differentiable_gradient(
+        self, x: Tensor, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None
+    ) -> Tensor:
+        """Gradient at the spectra x from those of the moduli, their spectra and the averages, by torch operations."""
+        axes = tuple(range(-len(self.filters.packed.target), 0))
+        u = torch.fft.ifftn(self.filters.gathered(x), dim=axes, norm="forward").abs()
+        results = [(u, gu), (u, gU)]
+        if gU is not None:
+            results[1] = (torch.fft.fftn(u, dim=axes), gU)
+        if self.output is not None and gaverages is not None:
+            results.append((self.output.averages(u).flatten(3), gaverages))
+        wanted = [(value, gradient) for value, gradient in results if gradient is not None]
+        values, gradients = zip(*wanted, strict=True)
+        return torch.autograd.grad(values, x, gradients, create_graph=True)[0]
+
 
 class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, fused: Fused, maps: bool, spectra: bool, sums: bool) -> tuple[Tensor | None, ...]:
         dtype = real_dtype(x)
         edge = fused.compiled(dtype)
-        x = x.resolve_conj().contiguous()
+        x, maps_in = _input(x)
         items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
         lead = (*x.shape[:2], edge.filters)
         target = fused.filters.packed.target
@@ -253,8 +283,9 @@ class _Propagate(torch.autograd.Function):
         total = torch.empty(lead, dtype=dtype) if sums else None
         blocks = max(-(-items // _kernels.LANES), 1)
         parts = 1 if threads == 1 or blocks >= 4 * threads else min(edge.filters, -(-4 * threads // blocks))
+        arrays = map(_pointer, (u, U, averages, total))
         failed = _kernels.library(dtype).propagate(
-            ctypes.byref(edge.structure), _pointer(x), items, *map(_pointer, (u, U, averages, total)), parts, threads
+            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, threads
         )
         _check_memory(failed, edge)
         ctx.save_for_backward(x)
@@ -264,25 +295,34 @@ class _Propagate(torch.autograd.Function):
         return u, U, averages, total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None, _: Any) -> tuple[Any, ...]:
-        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # A gradient of the gradient is wanted: torch operations have one.
+            gradient = ctx.fused.differentiable_gradient(ctx.saved_tensors[0], gu, gU, gaverages)
+            return gradient, None, None, None, None
+        x, maps_in = _input(ctx.saved_tensors[0])
         dtype = real_dtype(x)
         edge = ctx.fused.compiled(dtype)
-        items = x.shape[0] * x.shape[1]
-        gradient = torch.empty_like(x)
+        items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
+        sheets = threads if items < _kernels.LANES else 1
+        gradient = (torch.zeros if sheets > 1 else torch.empty)((sheets, *x.shape), dtype=x.dtype)
         if gaverages is None:
             gaverages = torch.zeros((items * edge.filters, edge.outputs), dtype=dtype)
         inputs = [g.resolve_conj().contiguous() if g is not None else None for g in (gu, gU, gaverages)]
+        arrays = map(_pointer, (*inputs, gradient))
         failed = _kernels.library(dtype).propagate_gradient(
-            ctypes.byref(edge.structure),
-            _pointer(x),
-            items,
-            *map(_pointer, (*inputs, gradient)),
-            torch.get_num_threads(),
+            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, threads
         )
         _check_memory(failed, edge)
-        return gradient, None, None, None, None
+        return gradient.sum(0) if sheets > 1 else gradient[0], None, None, None, None
+
+
+def _input(x: Tensor) -> tuple[Tensor, _kernels.Input]:
+    """Spectra as the kernels want them: the maps of one signal side by side, signals any stride apart."""
+    x = x.resolve_conj()
+    batch, parents = x.shape[:2]
+    if x.numel() and not x[0].is_contiguous():
+        x = x.contiguous()
+    return x, _kernels.Input(x.data_ptr(), batch, parents, x.stride(0))
 
 
 def _check_memory(failed: int, edge: _kernels.CompiledEdge) -> None:

@@ -12,12 +12,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from scatter_theory.engine._packing import Packed, pack, signed
 
 #: A matrix route may cost this many times as many multiplications as the transform it replaces.
 MATRIX_ADVANTAGE = 6.0
+#: Entries of a matrix along one axis above which a transform is used whatever it costs.
+LARGEST_MATRIX = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ def output_map(
     drop: float,
     scale: float = 1.0,
     kept: tuple[slice, ...] | None = None,
+    transformed: bool = False,
+    precision: torch.dtype = torch.float64,
 ) -> Output:
     """Output map for an output atom given at the DFT frequencies of the source grid.
 
@@ -89,26 +94,49 @@ def output_map(
         Factor on the result.
     kept : tuple of slice, optional
         Samples of the output grid that are wanted, per axis. Default: all.
+    transformed : bool
+        Whether the transforms of the maps are known anyway, because they have children. Then long lines need no matrix.
+    precision : torch.dtype
+        Of the matrices and weights.
     """
     kept = kept if kept is not None else (slice(None),) * chi.ndim
-    source, d = chi.shape, chi.ndim
+    source, d, size = chi.shape, chi.ndim, chi.size
     reach = [_reach(chi, axis, drop) for axis in range(d)]
     real = _hermitian(chi)
     factors = _factors(chi) if real else None
-    matrix_cost = _matrix_cost(source, [min(2 * r + 1, n) for r, n in zip(reach, source, strict=True)])
-    transform_cost = 2.5 * math.prod(source) * math.log2(max(math.prod(source), 2))
-    if d == 1 and factors is not None:
-        matrix = _sampling_matrix(factors[0], target[0], scale, drop, kept[0])
-        if np.count_nonzero(matrix) <= MATRIX_ADVANTAGE * transform_cost:
-            return Output(source, target, kept, (matrix,))
-    if matrix_cost > MATRIX_ADVANTAGE * transform_cost:
-        size = math.prod(source)
-        return Output(source, target, kept, spectral=pack(chi[None], target, drop=drop, scale=scale / size), real=real)
+    if factors is not None and d == 1:
+        lengths = [_response_length(factors[0], drop)]
+    else:
+        lengths = [min(2 * r + 1, n) for r, n in zip(reach, source, strict=True)]
+    outputs = [len(range(*part.indices(m))) for part, m in zip(kept, target, strict=True)]
+    cost = outputs[0] * lengths[0] if d == 1 and factors is not None else _matrix_cost(source, lengths)
+    large = (
+        max(m * n for m, n in zip(outputs if factors is not None else lengths, source, strict=True)) > LARGEST_MATRIX
+    )
+    if large or (transformed and d == 1) or cost > MATRIX_ADVANTAGE * 2.5 * size * math.log2(max(size, 2)):
+        return Output(
+            source,
+            target,
+            kept,
+            spectral=pack(chi[None], target, drop=drop, scale=scale / size, precision=precision),
+            real=real,
+        )
     if factors is not None:
         scales = [scale] + [1.0] * (d - 1)
         parts = zip(factors, target, scales, kept, strict=True)
-        return Output(source, target, kept, tuple(_sampling_matrix(f, m, s, drop, k) for f, m, s, k in parts))
-    return _mixed(chi, target, reach, scale, kept, real)
+        matrices = [_sampling_matrix(f, m, s, drop, k) for f, m, s, k in parts]
+        return Output(source, target, kept, tuple(m.astype(_real(precision)) for m in matrices))
+    return _mixed(chi, target, reach, scale, kept, real, precision)
+
+
+def _real(precision: torch.dtype) -> type:
+    return np.float32 if precision == torch.float32 else np.float64
+
+
+def _response_length(line: np.ndarray, drop: float) -> int:
+    """Samples at which the impulse response of a line's filter is not negligible."""
+    response = np.abs(np.fft.ifft(line).real)
+    return int(np.count_nonzero(response > drop * response.max()))
 
 
 def _matrix_cost(source: tuple[int, ...], outputs: list[int]) -> float:
@@ -157,14 +185,20 @@ def _sampling_matrix(line: np.ndarray, m: int, scale: float, drop: float, kept: 
 
 
 def _mixed(
-    chi: np.ndarray, target: tuple[int, ...], reach: list[int], scale: float, kept: tuple[slice, ...], real: bool
+    chi: np.ndarray,
+    target: tuple[int, ...],
+    reach: list[int],
+    scale: float,
+    kept: tuple[slice, ...],
+    real: bool,
+    precision: torch.dtype,
 ) -> Output:
     matrices, phases, samples, indices = [], [], [], []
     for n, m, r, part in zip(chi.shape, target, reach, kept, strict=True):
         k = np.unique(signed(n)[np.abs(signed(n)) <= r])
         positive = np.arange(r + 1)
         angles = 2 * np.pi * np.outer(positive, np.arange(n) / n)
-        matrices.append(np.concatenate([np.cos(angles), np.sin(angles[1:])]) / n)
+        matrices.append((np.concatenate([np.cos(angles), np.sin(angles[1:])]) / n).astype(_real(precision)))
         phase = np.zeros((len(k), 2 * r + 1), np.complex128)
         phase[np.arange(len(k)), np.abs(k)] = 1.0
         other = k != 0

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 
 def signed(n: int) -> np.ndarray:
@@ -47,7 +48,7 @@ class Packed:
         ``Y[target_start + i] += w X[source_start + i]`` for ``0 <= i < length``, in flattened frequencies.
     offset : (n_runs,) int64 array
         Index of the first weight of each run.
-    weights : (n_weights,) float64 or complex128 array
+    weights : (n_weights,) real or complex array
     half : bool
         Whether the target spectrum is Hermitian and only its non-redundant half is kept.
     """
@@ -127,6 +128,7 @@ def pack(
     scale: float = 1.0,
     half: bool = False,
     across: float | None = None,
+    precision: torch.dtype = torch.float64,
 ) -> Packed:
     """Pack filters for sampling on a target grid.
 
@@ -145,6 +147,8 @@ def pack(
     across : float, optional
         Filters across the Nyquist frequency count as one band instead of two: on the source grid nobody can tell,
         between its points the modulus is smooth only so. The band is what exceeds this share of the peak.
+    precision : torch.dtype
+        Of the weights: ``torch.float32`` or ``torch.float64``.
     """
     source = spectra.shape[1:]
     columns = target[-1] // 2 + 1 if half else target[-1]
@@ -178,9 +182,15 @@ def pack(
         source_start=_joined(parts, 1, np.int32),
         length=length.astype(np.int32),
         offset=(np.cumsum(length) - length).astype(np.int64),
-        weights=_joined(parts, 3, spectra.dtype),
+        weights=_joined(parts, 3, _dtype(precision, np.iscomplexobj(spectra))),
         half=half,
     )
+
+
+def _dtype(precision: torch.dtype, is_complex: bool) -> type:
+    if precision == torch.float32:
+        return np.complex64 if is_complex else np.float32
+    return np.complex128 if is_complex else np.float64
 
 
 def _joined(parts: list[tuple[np.ndarray, ...]], position: int, dtype: np.dtype | type) -> np.ndarray:

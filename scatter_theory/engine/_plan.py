@@ -21,10 +21,10 @@ from scatter_theory.engine._packing import Packed
 
 #: Bytes of the maps side by side above which they are transformed one by one: what a processor caches.
 LANE_BYTES = 12 * 2**20
-#: Fewer maps than this are transformed one by one: most lanes would be empty.
-FEWEST = 4
-#: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy.
+#: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy; on a processor no
+#: more than so many times the signals.
 CHUNK_BYTES = {"cpu": 4 * 2**20, "other": 256 * 2**20}
+SMALLEST_CHUNK, SIGNALS = 2**18, 4
 
 
 @dataclass(eq=False)
@@ -129,7 +129,7 @@ class Edge:
         if not self.is_modulus or self.real or self.pooling is not None or not _kernels.supported(self.packed.target):
             return False
         lanes = _kernels.LANES * 2 * (torch.finfo(precision).bits // 8) * self.target.size
-        return items >= FEWEST and lanes <= LANE_BYTES and _kernels.library(precision) is not None
+        return items > 0 and lanes <= LANE_BYTES and _kernels.library(precision) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,23 +165,26 @@ class Plan:
     precision: torch.dtype
     chunk_bytes: int | None = None
 
-    def chunk_size(self, device: str = "cpu") -> int:
-        """Bytes aimed at on a device."""
-        return self.chunk_bytes or CHUNK_BYTES.get(device, CHUNK_BYTES["other"])
+    def chunk_size(self, batch: int, device: str = "cpu") -> int:
+        """Bytes aimed at for so many signals on a device."""
+        if self.chunk_bytes is not None or device != "cpu":
+            return self.chunk_bytes or CHUNK_BYTES["other"]
+        signals = batch * self.root.size * torch.finfo(self.precision).bits // 8
+        return min(CHUNK_BYTES["cpu"], max(SMALLEST_CHUNK, SIGNALS * signals))
 
-    def batch_chunk(self, device: str = "cpu") -> int:
+    def batch_chunk(self, batch: int, device: str = "cpu") -> int:
         """Signals taken at a time, so that the first maps of all of them stay near the size aimed at."""
         item = torch.finfo(self.precision).bits // 8
         widest = max((len(e) * e.target.size for e in self.root.edges), default=1)
-        chosen = self.chunk_size(device) // max(item * max(widest, 3 * self.root.size), 1)
+        chosen = self.chunk_size(batch, device) // max(item * max(widest, 3 * self.root.size), 1)
         return max(chosen // _kernels.LANES * _kernels.LANES, _kernels.LANES)
 
     def chunk(self, edge: Edge, batch: int, *, fused: bool, maps: bool = False, device: str = "cpu") -> tuple[int, int]:
         """Atoms and parents whose maps are made at a time; all atoms, or some atoms of one parent."""
-        item, size = torch.finfo(self.precision).bits // 8, self.chunk_size(device)
+        item, size = torch.finfo(self.precision).bits // 8, self.chunk_size(batch, device)
         if fused and not (maps or edge.target.edges):
             return len(edge), max(1, size // (2 * item * max(batch, 1) * math.prod(edge.packed.source)))
-        one = item * (1 if fused else 3) * max(batch, 1) * edge.target.size
+        one = item * (2 if fused else 3) * max(batch, 1) * edge.target.size
         atoms = min(max(1, size // one), len(edge))
         return atoms, max(1, size // (one * atoms)) if atoms == len(edge) else 1
 

@@ -148,7 +148,7 @@ def _output_bytes(group: Group, item: int) -> int:
 
 
 def _working_bytes(plan: Plan, batch: int, item: int) -> int:
-    held = min(plan.batch_chunk(), batch)
+    held = min(plan.batch_chunk(batch), batch)
     return _below(plan, plan.root, held, 1, item) + held * plan.root.size * item
 
 
