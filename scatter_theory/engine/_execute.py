@@ -91,7 +91,7 @@ class Run:
         if spectrum is None and self._needs_spectrum(group):
             spectrum = torch.fft.fftn(u, dim=tuple(range(-len(group.shape), 0)))
         if spectrum is not None and group.multiplier is not None:
-            spectrum = spectrum * torch.from_numpy(group.multiplier).to(spectrum)
+            spectrum = spectrum * group.on_device("multiplier", group.multiplier, spectrum.device, spectrum.dtype)
         if values is None and group.emit is not None:
             values = group.emit(u, spectrum if group.multiplier is None else None)
         if self.book and energy is None:
@@ -110,7 +110,7 @@ class Run:
         target = edge.target
         keep = self.maps or self._needs_spectrum(target)
         for first, last, a, b in self._chunks(edge, spectrum, begin, end):
-            x = _selected(spectrum, edge.parents[first:last] - low)
+            x = _selected(edge, spectrum, first, last, low)
             filters, fused = edge.part(a, b)
             node = edge.start + first * len(edge) + a
             if self._fusible(edge, x):
@@ -143,8 +143,8 @@ class Run:
 
     def _dropped(self, group: Group, spectrum: Tensor, low: int) -> Tensor:
         kinds, table = group.dropped
-        weights = torch.from_numpy(table).to(spectrum.device)
-        index = torch.from_numpy(kinds[low : low + spectrum.shape[1]]).to(spectrum.device)
+        weights = group.on_device("table", table, spectrum.device)
+        index = group.on_device("kinds", kinds, spectrum.device)[low : low + spectrum.shape[1]]
         power = torch.view_as_real(spectrum).square().sum(-1).flatten(2).double()
         return (power * weights.index_select(0, index)).sum((1, 2)) * (group.cell_volume / group.size)
 
@@ -155,12 +155,15 @@ def _squares(u: Tensor) -> Tensor:
     return parts.flatten(2).square().sum(-1).double()
 
 
-def _selected(spectrum: Tensor, places: np.ndarray) -> Tensor:
+def _selected(edge: Edge, spectrum: Tensor, first: int, last: int, low: int) -> Tensor:
+    """Spectra of the parents ``first, ..., last - 1`` of an edge among those of the maps ``low, low + 1, ...``."""
+    places = edge.parents[first:last] - low
     if len(places) == spectrum.shape[1]:
         return spectrum
     if places[-1] - places[0] + 1 == len(places):
         return spectrum[:, int(places[0]) : int(places[-1]) + 1]
-    return spectrum.index_select(1, torch.from_numpy(places).to(spectrum.device))
+    index = edge.on_device("parents", edge.parents, spectrum.device)
+    return spectrum.index_select(1, index[first:last] - low)
 
 
 def _maps(edge: Edge, filters: Filters, x: Tensor) -> Tensor:
@@ -211,7 +214,7 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
             if gradient:
                 chunk[n].append((piece.rows, piece.values))
             else:
-                _write(values[n][part], piece.rows, piece.values)
+                _write(values[n][part], piece)
             if book:
                 energies[n] = energies[n] + piece.energy
                 lost = lost + piece.dropped if piece.dropped is not None else lost
@@ -222,7 +225,7 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
             for n, pieces in enumerate(chunk):
                 values[n].append(_assembled(pieces, plan, n, x[part]))
     if gradient:
-        values = [torch.cat(v) if v else _empty(plan, n, x) for n, v in enumerate(values)]
+        values = [torch.cat(v) if v else _empty(plan, n, x) + x.real.sum() for n, v in enumerate(values)]
     none = torch.zeros(0, dtype=torch.float64, device=x.device)
     sums = [torch.cat(parts) if parts else none for parts in remainder]
     return values, sums, (torch.cat(dropped) if dropped else none) if book else None
@@ -234,11 +237,13 @@ def _empty(plan: Plan, n: int, x: Tensor) -> Tensor:
     return torch.empty((x.shape[0], layout.paths, *layout.shape), dtype=dtype, device=x.device)
 
 
-def _write(out: Tensor, rows: np.ndarray, values: Tensor) -> None:
-    if rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
-        out[:, int(rows[0]) : int(rows[-1]) + 1] = values
+def _write(out: Tensor, piece: Piece) -> None:
+    rows = piece.rows
+    if out.device.type == "cpu" and bool((np.diff(rows) == 1).all()):
+        out[:, int(rows[0]) : int(rows[-1]) + 1] = piece.values
     else:
-        out.index_copy_(1, torch.from_numpy(rows).to(out.device), values.to(out.dtype))
+        index = piece.group.on_device("rows", piece.group.rows, out.device)
+        out.index_copy_(1, index[piece.low : piece.low + len(rows)], piece.values.to(out.dtype))
 
 
 def _assembled(pieces: list[tuple[np.ndarray, Tensor]], plan: Plan, n: int, x: Tensor) -> Tensor:

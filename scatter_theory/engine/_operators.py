@@ -12,6 +12,7 @@ from torch import Tensor
 from scatter_theory.engine import _kernels
 from scatter_theory.engine._output import Output, apply_matrices, mix
 from scatter_theory.engine._packing import Packed
+from scatter_theory.grid import safe_sqrt
 
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
@@ -69,10 +70,11 @@ class Filters:
         if key not in self._slots:
             index, weight = self.packed.slots()
             kind = COMPLEX[dtype] if weight.dtype.kind == "c" else dtype
-            self._slots[key] = (
-                torch.from_numpy(index.reshape(len(index), -1)).to(device),
-                torch.from_numpy(weight).to(kind).to(device),
-            )
+            with torch.inference_mode(False):  # They are used again where gradients are wanted.
+                self._slots[key] = (
+                    torch.from_numpy(index.reshape(len(index), -1)).to(device),
+                    torch.from_numpy(weight).to(kind).to(device),
+                )
         return self._slots[key]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -142,8 +144,10 @@ def unfold(y: Tensor, filters: Filters, shape: torch.Size) -> Tensor:
 
 def modulus(z: Tensor) -> Tensor:
     """``|z|`` of complex maps; torch's own complex modulus guards against overflow and is three times slower."""
-    if z.requires_grad or not plain(z) or not z.is_complex() or not z.is_contiguous() or z.is_conj():
+    if not z.is_complex():
         return z.abs()
+    if z.requires_grad or not plain(z) or not z.is_contiguous() or z.is_conj():
+        return safe_sqrt(z.real.square() + z.imag.square())
     lib = _kernels.library(real_dtype(z))
     if lib is None:
         parts = torch.view_as_real(z)
@@ -168,19 +172,20 @@ class OutputMap:
     def _on(self, dtype: torch.dtype, device: torch.device) -> Any:
         key = (dtype, device)
         if key not in self._tensors:
-            mixing = self.output.mixing
-            kind = COMPLEX[dtype]
-            self._tensors[key] = (
-                tuple(torch.from_numpy(m).to(dtype).to(device) for m in self.output.matrices),
-                None
-                if mixing is None
-                else (
-                    tuple(torch.from_numpy(m).to(kind).to(device) for m in mixing.phases),
-                    torch.from_numpy(mixing.values).to(kind).to(device),
-                    tuple(torch.from_numpy(m).to(kind).to(device) for m in mixing.samples),
-                ),
-            )
+            with torch.inference_mode(False):  # They are used again where gradients are wanted.
+                self._tensors[key] = self._made(dtype, device)
         return self._tensors[key]
+
+    def _made(self, dtype: torch.dtype, device: torch.device) -> Any:
+        def tensor(array: Any, kind: torch.dtype) -> Tensor:
+            return torch.from_numpy(array).to(kind).to(device)
+
+        mixing, kind = self.output.mixing, COMPLEX[dtype]
+        matrices = tuple(tensor(m, dtype) for m in self.output.matrices)
+        if mixing is None:
+            return matrices, None
+        phases, samples = (tuple(tensor(m, kind) for m in part) for part in (mixing.phases, mixing.samples))
+        return matrices, (phases, tensor(mixing.values, kind), samples)
 
     def __call__(self, u: Tensor, spectrum: Tensor | None = None) -> Tensor:
         """``(batch, n, *source) -> (batch, n, *target)``; `spectrum`, the DFT of u, saves a transform if known."""
@@ -257,7 +262,8 @@ class Fused:
     ) -> Tensor:
         """Gradient at the spectra x from those of the moduli, their spectra and the averages, by torch operations."""
         axes = tuple(range(-len(self.filters.packed.target), 0))
-        u = torch.fft.ifftn(self.filters.gathered(x), dim=axes, norm="forward").abs()
+        u = torch.fft.ifftn(self.filters.gathered(x), dim=axes, norm="forward")
+        u = safe_sqrt(u.real.square() + u.imag.square())
         results = [(u, gu), (u, gU)]
         if gU is not None:
             results[1] = (torch.fft.fftn(u, dim=axes), gU)

@@ -143,7 +143,8 @@ def pack(
     scale : float
         Factor on all weights.
     half : bool
-        Keep the frequencies 0..m/2 of the last target axis only: for Hermitian products.
+        Keep the frequencies 0..m/2 of the last target axis only, for Hermitian products. Not done where a filter holds
+        the Nyquist frequency of the source and the target is another grid: between samples it has no sign.
     across : float, optional
         Filters across the Nyquist frequency count as one band instead of two: on the source grid nobody can tell,
         between its points the modulus is smooth only so. The band is what exceeds this share of the peak.
@@ -151,6 +152,7 @@ def pack(
         Of the weights: ``torch.float32`` or ``torch.float64``.
     """
     source = spectra.shape[1:]
+    half = half and (source == tuple(target) or not _holds_nyquist(spectra, drop))
     columns = target[-1] // 2 + 1 if half else target[-1]
     plain = [signed(n) % m for n, m in zip(source, target, strict=True)]
     if not spectra.imag.any() if np.iscomplexobj(spectra) else False:
@@ -185,6 +187,14 @@ def pack(
         weights=_joined(parts, 3, _dtype(precision, np.iscomplexobj(spectra))),
         half=half,
     )
+
+
+def _holds_nyquist(spectra: np.ndarray, drop: float) -> bool:
+    """Whether a filter is not negligible at -n/2 of some axis of even length n."""
+    size = np.abs(spectra)
+    least = drop * size.max(axis=tuple(range(1, size.ndim)), keepdims=True, initial=0.0)
+    even = [axis for axis in range(1, size.ndim) if size.shape[axis] % 2 == 0]
+    return any(bool((np.take(size > least, size.shape[axis] // 2, axis=axis)).any()) for axis in even)
 
 
 def _dtype(precision: torch.dtype, is_complex: bool) -> type:
@@ -244,9 +254,8 @@ def _interval(large: np.ndarray) -> tuple[int, int]:
 
 def comfortable(width: float, limit: int) -> int:
     """Smallest of ``2^a``, ``5/4 2^a`` and ``3/2 2^a`` that is at least `width`, and at most `limit`."""
-    power = 2.0 ** math.floor(math.log2(max(width, 1.0)))
-    for factor in (1.0, 1.25, 1.5, 2.0):
-        size = power * factor
-        if size >= width and size == int(size):
-            return min(int(size), limit)
-    return min(int(2 * power), limit)
+    if width >= limit:
+        return limit
+    power = 2 ** math.floor(math.log2(max(width, 1.0)))
+    sizes = (power * quarters // 4 for quarters in (4, 5, 6, 8) if power * quarters % 4 == 0)
+    return min(next(size for size in sizes if size >= width), limit)

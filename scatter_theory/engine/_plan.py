@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,24 @@ LANE_BYTES = 12 * 2**20
 #: more than so many times the signals.
 CHUNK_BYTES = {"cpu": 4 * 2**20, "other": 256 * 2**20}
 SMALLEST_CHUNK, SIGNALS = 2**18, 4
+
+
+class OnDevices:
+    """Arrays of the plan as tensors, copied to a device once: later passes need nothing from the host."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[tuple[str, torch.device, torch.dtype | None], Tensor] = {}
+
+    def __call__(self, name: str, array: np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """The array on a device, in a dtype or its own."""
+        key = (name, device, dtype)
+        if key not in self._tensors:
+            with torch.inference_mode(False):  # They are used again where gradients are wanted.
+                self._tensors[key] = torch.from_numpy(array).to(dtype).to(device)
+        return self._tensors[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_tensors": {}}
 
 
 @dataclass(eq=False)
@@ -62,6 +81,7 @@ class Group:
     emit: OutputMap | None = None
 
     def __post_init__(self) -> None:
+        self.on_device = OnDevices()
         self.emit = OutputMap(self.output) if self.output is not None else None
 
     def __len__(self) -> int:
@@ -110,6 +130,7 @@ class Edge:
     pooling: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
+        self.on_device = OnDevices()
         self._parts: dict[tuple[int, int], tuple[Filters, Fused]] = {}
 
     def __len__(self) -> int:
