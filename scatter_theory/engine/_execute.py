@@ -72,7 +72,7 @@ class Run:
         root = self.plan.root
         u = x.unsqueeze(1)
         energy = _squares(u).sum(1) * root.cell_volume if self.book else None
-        yield from self._expand(root, u, 0, None, energy)
+        yield from self._expand(root, 0, u, None, energy)
 
     def _needs_spectrum(self, group: Group) -> bool:
         return bool(group.edges) or (self.book and (group.dropped is not None or group.multiplier is not None))
@@ -80,8 +80,8 @@ class Run:
     def _expand(
         self,
         group: Group,
-        u: Tensor | None,
         low: int,
+        u: Tensor | None,
         values: Tensor | None,
         energy: Tensor | None,
         spectrum: Tensor | None = None,
@@ -107,24 +107,28 @@ class Run:
                 yield from self._children(edge, spectrum, int(begin), int(end), low)
 
     def _children(self, edge: Edge, spectrum: Tensor, begin: int, end: int, low: int) -> Iterator[Piece]:
-        target = edge.target
-        keep = self.maps or self._needs_spectrum(target)
         for first, last, a, b in self._chunks(edge, spectrum, begin, end):
-            x = _selected(edge, spectrum, first, last, low)
-            filters, fused = edge.part(a, b)
-            node = edge.start + first * len(edge) + a
-            if self._fusible(edge, x):
-                separate = fused.output is None and target.emit is not None
-                wanted = {"maps": self.maps or separate, "spectra": self._needs_spectrum(target)}
-                *maps, squares = fused(x, **wanted, sums=self.book and target.multiplier is None)
-                u, spectrum_of_u, values = (m.flatten(1, 2) if m is not None else None for m in maps)
-                energy = squares.double().sum((1, 2)) * target.cell_volume if squares is not None else None
-                yield from self._expand(target, u, node, values, energy, spectrum_of_u)
-            elif self._recomputes(x) and not keep and target.emit is not None and not self.book:
-                values = checkpoint(_leaf, edge, filters, x, use_reentrant=False)
-                yield from self._expand(target, None, node, values, None)
-            else:
-                yield from self._expand(target, _maps(edge, filters, x), node, None, None)
+            # Nothing here keeps a reference, so that maps are freed as soon as their children are made.
+            made = self._made(edge, _selected(edge, spectrum, first, last, low), a, b)
+            yield from self._expand(edge.target, edge.start + first * len(edge) + a, *made.pop())
+
+    def _made(
+        self, edge: Edge, x: Tensor, a: int, b: int
+    ) -> list[tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]]:
+        """Maps, features, energy and spectra of the maps of some parents and atoms, as the only entry of a list."""
+        target = edge.target
+        filters, fused = edge.part(a, b)
+        if self._fusible(edge, x):
+            separate = fused.output is None and target.emit is not None
+            wanted = {"maps": self.maps or separate, "spectra": self._needs_spectrum(target)}
+            *maps, squares = fused(x, **wanted, sums=self.book and target.multiplier is None)
+            u, spectrum, values = (m.flatten(1, 2) if m is not None else None for m in maps)
+            energy = squares.double().sum((1, 2)) * target.cell_volume if squares is not None else None
+            return [(u, values, energy, spectrum)]
+        keep = self.maps or self._needs_spectrum(target) or self.book
+        if self._recomputes(x) and not keep and target.emit is not None:
+            return [(None, checkpoint(_leaf, edge, filters, x, use_reentrant=False), None, None)]
+        return [(_maps(edge, filters, x), None, None, None)]
 
     def _recomputes(self, x: Tensor) -> bool:
         """Whether maps without children are made anew for the gradient instead of being kept."""

@@ -454,17 +454,20 @@ static V finish(const Edge *edge, Scratch s, int keep, int spectrum) {
     memset(&zero, 0, sizeof zero);
     total = zero;
     if (edge->dimensions == 1) {
-        for (int64_t i = 0; i < rows; i++)
+        for (int64_t i = 0; i < rows; i++) {
+            V part = zero;
             for (int64_t j = 0; j < columns; j++) {
                 C *z = s.y + i * columns + j;
                 V square = z->re * z->re + z->im * z->im;
-                total += square;
+                part += square;
                 s.u[i + rows * j] = square_root(square);
                 if (spectrum) {
                     z->re = zero;
                     z->im = s.u[i + rows * j];
                 }
             }
+            total += part;
+        }
         for (int64_t o = 0; o < pc; o += TILE)
             pool_tile(s.u, edge->band[o / TILE * 2], edge->band[o / TILE * 2 + 1], edge->target, edge->pool_columns + o,
                       pc, pc - o < TILE ? pc - o : TILE, s.pooled + o);
@@ -473,12 +476,13 @@ static V finish(const Edge *edge, Scratch s, int keep, int spectrum) {
         for (int64_t j = 0; j < columns; j++) {
             for (int64_t i = 0; i < rows; i++) s.column[i] = s.y[i * columns + j];
             transform(&edge->along_columns, s.column, s.column, s.a, s.b);
-            V *flat = (V *)s.a;
+            V *flat = (V *)s.a, part = zero;
             for (int64_t i = 0; i < rows; i++) {
                 V square = s.column[i].re * s.column[i].re + s.column[i].im * s.column[i].im;
-                total += square;
+                part += square;
                 flat[i] = square_root(square);
             }
+            total += part;
             if (keep)
                 for (int64_t i = 0; i < rows; i++) s.u[i * columns + j] = flat[i];
             for (int64_t o = 0; o < pr; o += TILE)
@@ -576,10 +580,12 @@ static inline void spread(const Edge *edge, Scratch s) {
     }
 }
 
-/* g z / |z|, 0 where z = 0, with real and imaginary part exchanged. */
-static inline C turned(C z, V g) {
+/* g z / |z| + 2 h z, for the gradients g of the modulus and h of its square; the first is 0 where z = 0. Real and
+ * imaginary part are exchanged. */
+static inline C turned(C z, V g, V h) {
     V r = square_root(z.re * z.re + z.im * z.im);
     for (int q = 0; q < LANES; q++) g[q] = r[q] > 0 ? g[q] / r[q] : 0;
+    g += h + h;
     C out = {g * z.im, g * z.re};
     return out;
 }
@@ -611,7 +617,10 @@ static void from_spectra(const Edge *edge, Scratch s, const REAL *gradient, cons
 
 /* From the filtered maps in y to the gradients of their spectra, real and imaginary parts exchanged. */
 static void back(const Edge *edge, Scratch s, const Lanes *lanes, const REAL *gu, const REAL *gspectra,
-                 const REAL *gaverages) {
+                 const REAL *gaverages, const REAL *gsums) {
+    V h;
+    for (int64_t q = 0; q < LANES; q++)
+        h[q] = gsums ? gsums[lanes->item[q] * edge->filters + lanes->filter[q]] : 0;
     int64_t rows = edge->rows, columns = edge->columns, pr = edge->pooled_rows, pc = edge->pooled_columns;
     for (int64_t q = 0; q < LANES; q++) {
         const REAL *from = gaverages + (lanes->item[q] * edge->filters + lanes->filter[q]) * pr * pc;
@@ -628,7 +637,7 @@ static void back(const Edge *edge, Scratch s, const Lanes *lanes, const REAL *gu
     if (edge->dimensions == 1) {
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++)
-                s.y[i * columns + j] = turned(s.y[i * columns + j], s.u[i + rows * j]);
+                s.y[i * columns + j] = turned(s.y[i * columns + j], s.u[i + rows * j], h);
     } else {
         for (int64_t j = 0; j < columns; j++) {
             for (int64_t o = 0; o < pr; o++) {
@@ -641,7 +650,7 @@ static void back(const Edge *edge, Scratch s, const Lanes *lanes, const REAL *gu
             for (int64_t i = 0; i < rows; i++) {
                 V g = s.u[i * columns + j];
                 for (int64_t o = 0; o < pr; o++) g += edge->pool_rows[i * pr + o] * s.line[o];
-                s.column[i] = turned(s.column[i], g);
+                s.column[i] = turned(s.column[i], g, h);
             }
             transform(&edge->along_columns, s.column, s.column, s.a, s.b);
             for (int64_t i = 0; i < rows; i++) s.y[i * columns + j] = s.column[i];
@@ -650,10 +659,10 @@ static void back(const Edge *edge, Scratch s, const Lanes *lanes, const REAL *gu
     to_frequency(edge, s, s.y);
 }
 
-/* Gradient gx (sheets, items, source), to be summed over the sheets, from those of the moduli, of their spectra and of
- * the averages; the first two may be NULL. There is one sheet, or one per thread if there are fewer maps than lanes. */
+/* Gradient gx (sheets, items, source), to be summed over the sheets, from those of the moduli, of their spectra, of
+ * the averages and of the sums of squares; all but the averages may be NULL. There is one sheet, or one per thread if there are fewer maps than lanes. */
 int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, const REAL *gspectra,
-                           const REAL *gaverages, REAL *gx, int64_t threads) {
+                           const REAL *gaverages, const REAL *gsums, REAL *gx, int64_t threads) {
     int64_t items = x->batch * x->parents, mixed = items < LANES, failed = 0;
     int64_t blocks = ((mixed ? items * edge->filters : items) + LANES - 1) / LANES;
 #pragma omp parallel num_threads(threads)
@@ -672,7 +681,7 @@ int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, con
                 Lanes lanes = mixed_filters(block, items, edge->filters);
                 filter_mixed(edge, x, &lanes, s.y);
                 to_space(edge, s, s.y);
-                back(edge, s, &lanes, gu, gspectra, gaverages);
+                back(edge, s, &lanes, gu, gspectra, gaverages, gsums);
                 adjoint_mixed(edge, &lanes, sheet, s.y);
                 continue;
             }
@@ -682,7 +691,7 @@ int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, con
                 if (a == 0) load(edge, x, &lanes, s.x);
                 filter(edge, a, s.x, s.y);
                 to_space(edge, s, s.y);
-                back(edge, s, &lanes, gu, gspectra, gaverages);
+                back(edge, s, &lanes, gu, gspectra, gaverages, gsums);
                 adjoint(edge, a, s.sum, s.y);
             }
             Lanes lanes = same_filter(block, items, 0);

@@ -134,7 +134,7 @@ def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
     edge, maps = ctypes.POINTER(_Edge), ctypes.POINTER(Input)
     lib.propagate.argtypes = [edge, maps, *[pointer] * 4, size, size]
     lib.propagate.restype = size
-    lib.propagate_gradient.argtypes = [edge, maps, *[pointer] * 4, size]
+    lib.propagate_gradient.argtypes = [edge, maps, *[pointer] * 5, size]
     lib.propagate_gradient.restype = size
     for name in ("fold", "unfold"):
         getattr(lib, name).argtypes = [ctypes.POINTER(_Runs), pointer, pointer, size, size, size, size, size]

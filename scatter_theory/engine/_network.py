@@ -172,12 +172,14 @@ class NetworkPlanner:
     def _group(self, n: int, shape: tuple[int, ...], paths: Sequence[Path], rows: dict[Path, int] | None) -> Group:
         multiplier = self._multiplier(n, shape)
         chi = restricted(self._chi[n], shape)
+        chi = chi if multiplier is None else chi * multiplier
         output = output_map(
-            chi if multiplier is None else chi * multiplier,
+            _even_at_nyquist(chi) if self.real[n] and self._emits_real(n) else chi,
             self._emitted[n],
             drop=self.drop,
             transformed=n < len(self.layers) and multiplier is None,
             precision=self.dtype,
+            real_maps=self.real[n],
         )
         return Group(
             n,
@@ -194,7 +196,7 @@ class NetworkPlanner:
         """Spectrum of the average between layers n - 1 and n, at the frequencies of the maps."""
         if n == 0 or self.sampling != "dilate" or not isinstance(self.layers[n - 1].pooling, Average):
             return None
-        return restricted(self.layers[n - 1].pooling.spectrum(self.grids[n - 1]).numpy(), shape)
+        return _even_at_nyquist(restricted(self.layers[n - 1].pooling.spectrum(self.grids[n - 1]).numpy(), shape))
 
     def _dropped(self, n: int, shape: tuple[int, ...], paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray] | None:
         if n == len(self.layers) or isinstance(self.rule, AllPaths):
@@ -230,6 +232,12 @@ class NetworkPlanner:
         parent.edges.append(
             Edge(np.array(parents, np.int64), packed, target, start, nonlinearity, is_modulus, real, pooling)
         )
+
+
+def _even_at_nyquist(spectrum: np.ndarray) -> np.ndarray:
+    """Hermitian part: changes a Hermitian spectrum only at the Nyquist frequencies of a coarser grid."""
+    mirrored = spectrum[np.ix_(*(-np.arange(n) % n for n in spectrum.shape))]
+    return (spectrum + mirrored.conj()) / 2
 
 
 class _Scaled:

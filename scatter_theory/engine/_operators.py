@@ -258,15 +258,15 @@ class Fused:
         return u, U, S, total
 
     def differentiable_gradient(
-        self, x: Tensor, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None
+        self, x: Tensor, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None, gsums: Tensor | None
     ) -> Tensor:
-        """Gradient at the spectra x from those of the moduli, their spectra and the averages, by torch operations."""
+        """Gradient at the spectra x from those of all results of a pass, by torch operations."""
         axes = tuple(range(-len(self.filters.packed.target), 0))
         u = torch.fft.ifftn(self.filters.gathered(x), dim=axes, norm="forward")
         u = safe_sqrt(u.real.square() + u.imag.square())
-        results = [(u, gu), (u, gU)]
+        results = [(u, gu), (u.square().flatten(3).sum(-1), gsums)]
         if gU is not None:
-            results[1] = (torch.fft.fftn(u, dim=axes), gU)
+            results.append((torch.fft.fftn(u, dim=axes), gU))
         if self.output is not None and gaverages is not None:
             results.append((self.output.averages(u).flatten(3), gaverages))
         wanted = [(value, gradient) for value, gradient in results if gradient is not None]
@@ -296,14 +296,12 @@ class _Propagate(torch.autograd.Function):
         _check_memory(failed, edge)
         ctx.save_for_backward(x)
         ctx.fused = fused
-        if total is not None:
-            ctx.mark_non_differentiable(total)
         return u, U, averages, total
 
     @staticmethod
-    def backward(ctx: Any, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None, _: Any) -> tuple[Any, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():  # A gradient of the gradient is wanted: torch operations have one.
-            gradient = ctx.fused.differentiable_gradient(ctx.saved_tensors[0], gu, gU, gaverages)
+            gradient = ctx.fused.differentiable_gradient(ctx.saved_tensors[0], *gradients)
             return gradient, None, None, None, None
         x, maps_in = _input(ctx.saved_tensors[0])
         dtype = real_dtype(x)
@@ -311,10 +309,10 @@ class _Propagate(torch.autograd.Function):
         items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
         sheets = threads if items < _kernels.LANES else 1
         gradient = (torch.zeros if sheets > 1 else torch.empty)((sheets, *x.shape), dtype=x.dtype)
+        gu, gU, gaverages, gsums = (g.resolve_conj().contiguous() if g is not None else None for g in gradients)
         if gaverages is None:
             gaverages = torch.zeros((items * edge.filters, edge.outputs), dtype=dtype)
-        inputs = [g.resolve_conj().contiguous() if g is not None else None for g in (gu, gU, gaverages)]
-        arrays = map(_pointer, (*inputs, gradient))
+        arrays = map(_pointer, (gu, gU, gaverages, gsums, gradient))
         failed = _kernels.library(dtype).propagate_gradient(
             ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, threads
         )

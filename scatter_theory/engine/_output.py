@@ -19,6 +19,8 @@ from scatter_theory.engine._packing import Packed, pack, signed
 
 #: A matrix route may cost this many times as many multiplications as the transform it replaces.
 MATRIX_ADVANTAGE = 6.0
+#: Real numbers held per coefficient during the mixing: the coefficient and four complex intermediate results.
+MIXED = 9
 #: Entries of a matrix along one axis above which a transform is used whatever it costs.
 LARGEST_MATRIX = 2**20
 
@@ -70,6 +72,12 @@ class Output:
     spectral: Packed | None = None
     real: bool = True
 
+    @property
+    def held(self) -> int:
+        """Real numbers held per map while its features are made by matrices."""
+        coefficients = math.prod(len(m) for m in self.matrices) if self.matrices else 0
+        return coefficients * (MIXED if self.mixing is not None else 1)
+
 
 def output_map(
     chi: np.ndarray,
@@ -80,6 +88,7 @@ def output_map(
     kept: tuple[slice, ...] | None = None,
     transformed: bool = False,
     precision: torch.dtype = torch.float64,
+    real_maps: bool = True,
 ) -> Output:
     """Output map for an output atom given at the DFT frequencies of the source grid.
 
@@ -98,6 +107,9 @@ def output_map(
         Whether the transforms of the maps are known anyway, because they have children. Then long lines need no matrix.
     precision : torch.dtype
         Of the matrices and weights.
+    real_maps : bool
+        Whether the maps are real. A Nyquist frequency has no sign on the source grid; between its points it is the
+        negative one, and real maps have the real part. Where it is not negligible that needs a transform.
     """
     kept = kept if kept is not None else (slice(None),) * chi.ndim
     source, d, size = chi.shape, chi.ndim, chi.size
@@ -113,7 +125,10 @@ def output_map(
     large = (
         max(m * n for m, n in zip(outputs if factors is not None else lengths, source, strict=True)) > LARGEST_MATRIX
     )
-    if large or (transformed and d == 1) or cost > MATRIX_ADVANTAGE * 2.5 * size * math.log2(max(size, 2)):
+    axes = zip(reach, source, target, strict=True)
+    signed_nyquist = not (real_maps and d == 1) and any(2 * r == n and n % m for r, n, m in axes)
+    costly = cost > MATRIX_ADVANTAGE * 2.5 * size * math.log2(max(size, 2))
+    if large or costly or signed_nyquist or (transformed and d == 1):
         return Output(
             source,
             target,

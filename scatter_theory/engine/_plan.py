@@ -24,7 +24,7 @@ from scatter_theory.engine._packing import Packed
 LANE_BYTES = 12 * 2**20
 #: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy; on a processor no
 #: more than so many times the signals.
-CHUNK_BYTES = {"cpu": 4 * 2**20, "other": 256 * 2**20}
+CHUNK_BYTES = {"cpu": 8 * 2**20, "other": 256 * 2**20}
 SMALLEST_CHUNK, SIGNALS = 2**18, 4
 
 
@@ -194,17 +194,19 @@ class Plan:
         return min(CHUNK_BYTES["cpu"], max(SMALLEST_CHUNK, SIGNALS * signals))
 
     def batch_chunk(self, batch: int, device: str = "cpu") -> int:
-        """Signals taken at a time, so that the first maps of all of them stay near the size aimed at."""
+        """Signals taken at a time, so that they and their spectra stay near the size aimed at."""
         item = torch.finfo(self.precision).bits // 8
-        widest = max((len(e) * e.target.size for e in self.root.edges), default=1)
-        chosen = self.chunk_size(batch, device) // max(item * max(widest, 3 * self.root.size), 1)
+        chosen = self.chunk_size(batch, device) // max(item * 3 * self.root.size, 1)
         return max(chosen // _kernels.LANES * _kernels.LANES, _kernels.LANES)
 
     def chunk(self, edge: Edge, batch: int, *, fused: bool, maps: bool = False, device: str = "cpu") -> tuple[int, int]:
         """Atoms and parents whose maps are made at a time; all atoms, or some atoms of one parent."""
         item, size = torch.finfo(self.precision).bits // 8, self.chunk_size(batch, device)
         if fused and not (maps or edge.target.edges):
-            return len(edge), max(1, size // (2 * item * max(batch, 1) * math.prod(edge.packed.source)))
+            held = 2 * math.prod(edge.packed.source) + len(edge) * (
+                edge.target.output.held if edge.target.output else 0
+            )
+            return len(edge), max(1, size // (item * max(batch, 1) * held))
         one = item * (2 if fused else 3) * max(batch, 1) * edge.target.size
         atoms = min(max(1, size // one), len(edge))
         return atoms, max(1, size // (one * atoms)) if atoms == len(edge) else 1

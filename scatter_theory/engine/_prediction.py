@@ -17,6 +17,8 @@ from scatter_theory.paths import PathTree
 TRANSFORM = 5.0
 #: Copies of a map held while it is made by torch operations: filtered spectrum, complex map, result.
 COPIES = 3
+#: Share by which a processor's allocator holds more than is in use, as measured in benchmarks/scaling.py.
+ALLOCATOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Prediction:
         Numbers of different grids in layers 0..N.
     transforms : int
         Fourier transforms per signal.
+    steps : int
+        Groups of maps made one after the other for the whole batch: each costs some time of its own.
     operations : float
         Floating point operations per signal: transforms, filters, moduli and output maps.
     coefficients : int
@@ -49,6 +53,7 @@ class Prediction:
     paths: tuple[int, ...]
     grids: tuple[int, ...]
     transforms: int
+    steps: int
     operations: float
     coefficients: int
     feature_bytes: int
@@ -74,6 +79,7 @@ def predict(plan: Plan, batch: int = 1) -> Prediction:
         plan.paths,
         tuple(len(layer) for layer in plan.groups),
         sum(len(e.parents) * len(e) for _, e in edges) + sum(len(g) for layer in plan.groups for g in layer if g.edges),
+        _steps(plan, batch),
         sum(_edge_operations(edge) for _, edge in edges)
         + sum(_group_operations(group) * len(group) for layer in plan.groups for group in layer),
         sum(layout.paths * math.prod(layout.shape) for layout in plan.layers),
@@ -98,6 +104,7 @@ def predict_full(network: Network, tree: PathTree, dtype: torch.dtype, batch: in
         counts,
         (1,) * len(counts),
         2 * sum(counts) + sum(counts[1:]),
+        sum(counts),
         made + emitted,
         sum(c * g.size for c, g in zip(counts, network.grids, strict=True)),
         feature_bytes,
@@ -149,7 +156,23 @@ def _output_bytes(group: Group, item: int) -> int:
 
 def _working_bytes(plan: Plan, batch: int, item: int) -> int:
     held = min(plan.batch_chunk(batch), batch)
-    return _below(plan, plan.root, held, 1, item) + held * plan.root.size * item
+    return int(ALLOCATOR * (_below(plan, plan.root, held, 1, item) + held * plan.root.size * item))
+
+
+def _steps(plan: Plan, batch: int) -> int:
+    held = min(plan.batch_chunk(batch), batch)
+    return math.ceil(batch / max(held, 1)) * _steps_below(plan, plan.root, held, 1)
+
+
+def _steps_below(plan: Plan, group: Group, batch: int, maps: int) -> int:
+    """Chunks made below some maps of a group, the maps themselves included; `maps` are spread evenly over the edges."""
+    total = 1
+    for edge in group.edges:
+        atoms, parents = plan.chunk(edge, batch, fused=edge.fusible(batch * maps, plan.precision))
+        mine = max(1, round(len(edge.parents) * maps / len(group)))
+        chunks = math.ceil(mine / parents) * math.ceil(len(edge) / atoms)
+        total += chunks * _steps_below(plan, edge.target, batch, min(mine, parents) * atoms)
+    return total
 
 
 def _below(plan: Plan, group: Group, batch: int, maps: int, item: int) -> int:
@@ -163,7 +186,7 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, item: int) -> int:
         if _is_fused(plan, edge, batch * maps):
             threads = torch.get_num_threads()
             scratch = threads * _kernels.LANES * item * (2 * group.size + 3 * target.size)
-            own = item * batch * children * math.prod(len(m) for m in target.output.matrices) if target.output else 0
+            own = item * batch * children * target.output.held if target.output else 0
             part = own + scratch
         else:
             part = COPIES * item * batch * children * target.size
