@@ -15,6 +15,9 @@ from scatter_theory.frames import Bank
 from scatter_theory.grid import Grid
 from scatter_theory.paths import PathTree
 
+#: Draws of white noise among the probes: short signals differ more from one another.
+NOISES, NOISE_SAMPLES = 16, 2**16
+
 
 @dataclass(frozen=True)
 class EngineError:
@@ -99,10 +102,12 @@ def probes(grid: Grid, bank: Bank, plan: Plan, generator: torch.Generator) -> tu
     A beat of two tones at distance D in one atom has a modulus with the frequencies D, 2 D, 3 D, ...; with m samples
     and ``D = m / 3`` the third lands on the mean.
     """
-    noise = torch.randn(grid.shape, dtype=torch.float64, generator=generator)
+    draws = max(1, min(NOISES, NOISE_SAMPLES // grid.size))
+    signals = [torch.randn(grid.shape, dtype=torch.float64, generator=generator) for _ in range(draws)]
     spike = torch.zeros(grid.shape, dtype=torch.float64)
     spike[(0,) * grid.ndim] = 1.0
-    signals, names = [noise, spike], ["white noise", "a spike"]
+    signals.append(spike)
+    names = ["white noise"] * draws + ["a spike"]
     edges = plan.root.edges
     for edge in [edges[0], edges[len(edges) // 2], edges[-1]] if edges else []:
         atom = int(edge.target.rows[edge.start + len(edge) // 2])

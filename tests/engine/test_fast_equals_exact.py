@@ -29,9 +29,9 @@ import scatter_theory as st
 from scatter_theory.engine import _full_grid, without_kernels
 
 FULL = 1000.0
-#: The stated error is the largest on five probes. Fresh white noise has exceeded it by this factor at most, over all
+#: The stated error is the largest on the probes. Fresh white noise has exceeded it by this factor at most, over all
 #: families with the modulus: where the stated error is large both are close, where it is 1e-5 they are far apart.
-FRESH = 50.0
+FRESH = 5.0
 #: Largest errors of all features together that any network here may have, by oversampling.
 LARGEST = {1.0: 0.5, 2.0: 0.15}
 #: Single precision: units in the last place per octave of the grid's size, relative to the norm of the signal.
