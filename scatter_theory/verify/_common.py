@@ -38,10 +38,11 @@ Progress = Callable[[int, int, str], None] | None
 
 
 def in_double(phi: FeatureExtractor) -> FeatureExtractor:
-    """The extractor in float64, rebuilt if it computes in lower precision."""
+    """The extractor on the exact engine in float64, rebuilt if it runs on the fast one or in lower precision."""
     if not isinstance(phi, FeatureExtractor):
         raise TypeError(f"`phi`: got {type(phi).__name__}, expected a FeatureExtractor.")
-    return phi if phi.dtype == torch.float64 else phi.rebuilt(dtype=torch.float64)
+    exact = phi.engine == "exact" and phi.dtype == torch.float64
+    return phi if exact else phi.rebuilt(engine="exact", dtype=torch.float64)
 
 
 def given(phi: FeatureExtractor, signals: Any) -> Tensor:
