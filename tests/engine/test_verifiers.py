@@ -9,7 +9,10 @@ import scatter_theory as st
 LIGHT = st.verify.Effort(2, 4, 2, 1)
 
 
-@pytest.mark.parametrize("verifier", [st.verify.energy, st.verify.lipschitz, st.verify.covariance, st.verify.translation])
+VERIFIERS = [st.verify.energy, st.verify.lipschitz, st.verify.covariance, st.verify.translation]
+
+
+@pytest.mark.parametrize("verifier", VERIFIERS)
 def test_a_fast_extractor_is_verified_on_the_exact_engine(verifier):
     layer = st.Layer(st.frames.Wavelets(J=3), st.Modulus(), st.Subsample(2))
     exact = st.FeatureExtractor([layer, layer], st.Grid.line(64))
