@@ -61,9 +61,11 @@ def _build(dtype: torch.dtype) -> ctypes.CDLL | None:
         return None
     command = [compiler, *FLAGS, *PRECISION[dtype], str(SOURCE)]
     key = hashlib.sha256(" ".join(command).encode() + SOURCE.read_bytes() + _processor().encode()).hexdigest()[:24]
-    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{os.getuid()}"):
+    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{_user()}"):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_uid != _user():
+                continue
             path = folder / f"kernels-{key}.so"
             if not path.exists():
                 with tempfile.TemporaryDirectory(dir=folder) as build:
@@ -78,6 +80,11 @@ def _build(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scatter_theory"
+
+
+def _user() -> int:
+    """Who runs this: nobody else's library is loaded. 0, as in the files' own records, where there are no users."""
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _processor() -> str:
