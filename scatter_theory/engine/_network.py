@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scatter_theory.engine._output import output_map
+from scatter_theory.engine._output import is_hermitian, output_map
 from scatter_theory.engine._packing import comfortable, pack, reaches, restricted, widths
 from scatter_theory.engine._plan import Edge, Group, LayerLayout, Plan
 from scatter_theory.frames import Bank
@@ -111,26 +111,17 @@ class NetworkPlanner:
                 made.append(group)
             groups.append(tuple(made))
         layouts = tuple(
-            LayerLayout(len(level), self._emitted[n], self.real[n] and self._emits_real(n))
+            LayerLayout(len(level), self._emitted[n], self.real[n] and is_hermitian(self._chi[n]))
             for n, level in enumerate(self.tree.levels)
         )
         return Plan(root, tuple(groups), layouts, self.dtype, self.chunk_bytes)
 
     # ------------------------------------------------------------------ shapes
 
-    def _emits_real(self, n: int) -> bool:
-        chi = self._chi[n]
-        mirrored = chi[np.ix_(*(-np.arange(m) % m for m in chi.shape))]
-        return bool(np.abs(chi - mirrored.conj()).max() <= 1e-12 * np.abs(chi).max())
-
     def _coarsens(self, n: int) -> bool:
         """Whether the pooling of layer n + 1 is content with coarse samples of the maps."""
         free = (NoPooling, Subsample, Average) if self.sampling == "dilate" else (NoPooling, Subsample)
         return isinstance(self.layers[n].pooling, free)
-
-    def _limit(self, n: int) -> tuple[int, ...]:
-        """Shape of the finest grid that the maps of layer n + 1 can have."""
-        return self.grids[n + 1].shape
 
     def _wanted(
         self, n: int, parent: Group, paths: Sequence[Path]
@@ -153,7 +144,7 @@ class NetworkPlanner:
         has w: with :math:`m \ge w + w'/2` samples none of its aliases reaches the w' frequencies of the next output
         atom. Other non-linearities leave a map where it is, so that the grid must hold its largest frequency.
         """
-        limit = self._limit(n)
+        limit = self.grids[n + 1].shape
         if not self._coarsens(n):
             return [limit] * len(self._spectra[n])
         modulus = isinstance(self.layers[n].nonlinearity, Modulus)
@@ -174,7 +165,7 @@ class NetworkPlanner:
         chi = restricted(self._chi[n], shape)
         chi = chi if multiplier is None else chi * multiplier
         output = output_map(
-            _even_at_nyquist(chi) if self.real[n] and self._emits_real(n) else chi,
+            _even_at_nyquist(chi) if self.real[n] and is_hermitian(self._chi[n]) else chi,
             self._emitted[n],
             drop=self.drop,
             transformed=n < len(self.layers) and multiplier is None,

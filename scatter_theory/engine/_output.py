@@ -114,7 +114,7 @@ def output_map(
     kept = kept if kept is not None else (slice(None),) * chi.ndim
     source, d, size = chi.shape, chi.ndim, chi.size
     reach = [_reach(chi, axis, drop) for axis in range(d)]
-    real = _hermitian(chi)
+    real = is_hermitian(chi)
     factors = _factors(chi) if real else None
     if factors is not None and d == 1:
         lengths = [_response_length(factors[0], drop)]
@@ -168,7 +168,8 @@ def _reach(chi: np.ndarray, axis: int, drop: float) -> int:
     return int(np.abs(signed(chi.shape[axis])[size > drop * size.max()]).max(initial=0))
 
 
-def _hermitian(chi: np.ndarray) -> bool:
+def is_hermitian(chi: np.ndarray) -> bool:
+    """Whether an atom keeps real maps real, to rounding."""
     mirrored = chi[np.ix_(*(-np.arange(n) % n for n in chi.shape))]
     return bool(np.abs(chi - mirrored.conj()).max() <= 1e-12 * np.abs(chi).max())
 

@@ -92,10 +92,6 @@ class Group:
         """Samples per map."""
         return math.prod(self.shape)
 
-    def before(self, needs_maps: bool) -> bool:
-        """Whether the maps themselves are needed, and not only their outputs."""
-        return needs_maps or bool(self.edges)
-
 
 @dataclass(eq=False)
 class Edge:

@@ -180,10 +180,11 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, item: int) -> int:
     spectra = 2 * item * batch * maps * group.size if group.edges else 0
     largest = 0
     for edge in group.edges:
-        atoms, parents = plan.chunk(edge, batch, fused=_is_fused(plan, edge, batch * maps))
+        fused = edge.fusible(batch * maps, plan.precision)
+        atoms, parents = plan.chunk(edge, batch, fused=fused)
         children = min(parents, maps) * atoms
         target = edge.target
-        if _is_fused(plan, edge, batch * maps):
+        if fused:
             threads = torch.get_num_threads()
             scratch = threads * _kernels.LANES * item * (2 * group.size + 3 * target.size)
             own = item * batch * children * target.output.held if target.output else 0
@@ -192,7 +193,3 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, item: int) -> int:
             part = COPIES * item * batch * children * target.size
         largest = max(largest, part + _below(plan, target, batch, children, item))
     return spectra + largest
-
-
-def _is_fused(plan: Plan, edge: Edge, items: int) -> bool:
-    return edge.fusible(items, plan.precision)
