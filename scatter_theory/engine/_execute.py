@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from scatter_theory.engine._buffers import Room
 from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, real_dtype, transformed
 from scatter_theory.engine._plan import Edge, Group, Plan
 
@@ -61,6 +62,7 @@ class Run:
 
     def __init__(self, plan: Plan, *, book: bool = False, maps: bool = False) -> None:
         self.plan, self.book, self.maps = plan, book, maps
+        self._room = Room()
 
     def batches(self, x: Tensor) -> Iterator[slice]:
         """Slices of a batch for which the maps of a chunk stay near the size aimed at."""
@@ -109,22 +111,30 @@ class Run:
     def _children(self, edge: Edge, spectrum: Tensor, begin: int, end: int, low: int) -> Iterator[Piece]:
         for first, last, a, b in self._chunks(edge, spectrum, begin, end):
             # Nothing here keeps a reference, so that maps are freed as soon as their children are made.
-            made = self._made(edge, _selected(edge, spectrum, first, last, low), a, b)
+            made = self._made(edge, spectrum, (first, last, low), a, b)
             yield from self._expand(edge.target, edge.start + first * len(edge) + a, *made.pop())
 
     def _made(
-        self, edge: Edge, x: Tensor, a: int, b: int
+        self, edge: Edge, spectrum: Tensor, parents: tuple[int, int, int], a: int, b: int
     ) -> list[tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]]:
         """Maps, features, energy and spectra of the maps of some parents and atoms, as the only entry of a list."""
         target = edge.target
         filters, fused = edge.part(a, b)
-        if self._fusible(edge, x):
+        if self._fusible(edge, spectrum):
             separate = fused.output is None and target.emit is not None
             wanted = {"maps": self.maps or separate, "spectra": self._needs_spectrum(target)}
-            *maps, squares = fused(x, **wanted, sums=self.book and target.multiplier is None)
-            u, spectrum, values = (m.flatten(1, 2) if m is not None else None for m in maps)
+            places = edge.parents[parents[0] : parents[1]] - parents[2]
+            shape = (len(spectrum), len(places), b - a, *target.shape)
+            if torch.is_grad_enabled() and spectrum.requires_grad:
+                x, inputs = _selected(edge, spectrum, *parents), {}
+            else:
+                room = self._room(target.layer, shape, spectrum.dtype) if wanted["spectra"] else None
+                x, inputs = spectrum, {"chosen": places, "room": room}
+            *maps, squares = fused(x, **wanted, sums=self.book and target.multiplier is None, **inputs)
+            u, U, values = (m.flatten(1, 2) if m is not None else None for m in maps)
             energy = squares.double().sum((1, 2)) * target.cell_volume if squares is not None else None
-            return [(u, values, energy, spectrum)]
+            return [(u, values, energy, U)]
+        x = _selected(edge, spectrum, *parents)
         keep = self.maps or self._needs_spectrum(target) or self.book
         if self._recomputes(x) and not keep and target.emit is not None:
             return [(None, checkpoint(_leaf, edge, filters, x, use_reentrant=False), None, None)]

@@ -44,16 +44,18 @@ typedef struct {
     int64_t pooled_rows, pooled_columns;
     const REAL *pool_rows;    /* [rows][pooled_rows]; dimensions == 1: [target][pooled_columns] in pool_columns */
     const REAL *pool_columns; /* [columns][pooled_columns] */
-    int64_t used_parts;
+    int64_t used_parts, used_size;
     const int64_t *used;      /* first and last + 1 of each interval of source frequencies that the filters use */
+    const int32_t *place;     /* where each run starts when these intervals, used_size frequencies, lie side by side */
     const int64_t *band;      /* dimensions == 1: first sample and number of samples of each tile of outputs */
     Runs runs;
 } Edge;
 
-/* Spectra (batch, parents, source); the parents of one signal lie side by side. */
+/* Spectra (batch, parents, source); the parents of one signal lie side by side, or are those that `chosen` lists. */
 typedef struct {
     const REAL *data;
     int64_t batch, parents, stride; /* stride from signal to signal, in complex numbers */
+    const int64_t *chosen;          /* NULL: 0 .. parents - 1 */
 } Input;
 
 /* What the lanes hold: map item * filters + filter each; lanes from `count` on repeat the last one. */
@@ -223,7 +225,7 @@ static void filter(const Edge *edge, int64_t a, const C *restrict x, C *restrict
     memset(y, 0, sizeof(C) * edge->target);
     for (int64_t r = runs->first[a]; r < runs->first[a + 1]; r++) {
         C *to = y + runs->target[r];
-        const C *from = x + runs->source[r];
+        const C *from = x + edge->place[r];
         int64_t n = runs->length[r];
         if (runs->is_complex) {
             const REAL *w = runs->weights + 2 * runs->offset[r];
@@ -246,7 +248,7 @@ static void filter(const Edge *edge, int64_t a, const C *restrict x, C *restrict
 static void adjoint(const Edge *edge, int64_t a, C *restrict x, const C *restrict y) {
     const Runs *runs = &edge->runs;
     for (int64_t r = runs->first[a]; r < runs->first[a + 1]; r++) {
-        C *to = x + runs->source[r];
+        C *to = x + edge->place[r];
         const C *from = y + runs->target[r];
         int64_t n = runs->length[r];
         for (int64_t i = 0; i < n; i++) {
@@ -289,7 +291,7 @@ typedef struct {
 static Scratch workspace(const Edge *edge, int mixed, int gradient, int spectrum) {
     int64_t longest = edge->rows > edge->columns ? edge->rows : edge->columns;
     int64_t outputs = edge->pooled_rows * edge->pooled_columns;
-    int64_t x = mixed ? 0 : edge->source, sum = gradient ? x : 0, z = gradient && spectrum ? edge->target : 0;
+    int64_t x = mixed ? 0 : edge->used_size, sum = gradient ? x : 0, z = gradient && spectrum ? edge->target : 0;
     size_t complex_numbers = (size_t)x + sum + edge->target + z + 3 * longest;
     size_t real_numbers = (size_t)edge->target + outputs + edge->pooled_rows + edge->pooled_columns + 2 * TILE;
     Scratch s;
@@ -307,7 +309,8 @@ static Scratch workspace(const Edge *edge, int mixed, int gradient, int spectrum
 }
 
 static inline const REAL *spectrum_of(const Edge *edge, const Input *x, int64_t item) {
-    return x->data + 2 * (item / x->parents * x->stride + item % x->parents * edge->source);
+    int64_t parent = x->chosen ? x->chosen[item % x->parents] : item % x->parents;
+    return x->data + 2 * (item / x->parents * x->stride + parent * edge->source);
 }
 
 /* One filter on consecutive maps. */
@@ -339,15 +342,16 @@ static void load(const Edge *edge, const Input *x, const Lanes *lanes, C *to_lan
     const REAL *from[LANES];
     for (int64_t q = 0; q < LANES; q++) from[q] = spectrum_of(edge, x, lanes->item[q]);
     for (int64_t part = 0; part < edge->used_parts; part++) {
-        int64_t stop = edge->used[2 * part + 1];
-        for (int64_t k = edge->used[2 * part]; k < stop; k += POINTS)
+        int64_t start = edge->used[2 * part], stop = edge->used[2 * part + 1];
+        for (int64_t k = start; k < stop; k += POINTS)
             for (int64_t q = 0; q < LANES; q++) {
                 REAL *to = (REAL *)to_lanes + q;
                 for (int64_t i = k; i < k + POINTS && i < stop; i++) {
-                    to[2 * LANES * i] = from[q][2 * i];
-                    to[2 * LANES * i + LANES] = from[q][2 * i + 1];
+                    to[2 * LANES * (i - start)] = from[q][2 * i];
+                    to[2 * LANES * (i - start) + LANES] = from[q][2 * i + 1];
                 }
             }
+        to_lanes += stop - start;
     }
 }
 
@@ -416,6 +420,23 @@ static void store_complex(const C *lanes, REAL *const *out, int64_t size, int ex
 static void targets(REAL *base, const Lanes *lanes, int64_t filters, int64_t size, REAL **out) {
     for (int64_t q = 0; q < LANES; q++)
         out[q] = q < lanes->count ? base + (lanes->item[q] * filters + lanes->filter[q]) * size : NULL;
+}
+
+/* The way back: all source frequencies of the lanes' maps, 0 where no filter uses them. */
+static void unload(const Edge *edge, const C *lanes, REAL *const *out) {
+    int64_t done = 0;
+    for (int64_t part = 0; part <= edge->used_parts; part++) {
+        int64_t start = part < edge->used_parts ? edge->used[2 * part] : edge->source;
+        int64_t stop = part < edge->used_parts ? edge->used[2 * part + 1] : edge->source;
+        REAL *to[LANES];
+        for (int64_t q = 0; q < LANES; q++) {
+            to[q] = out[q] ? out[q] + 2 * start : NULL;
+            if (out[q]) memset(out[q] + 2 * done, 0, sizeof(REAL) * 2 * (start - done));
+        }
+        store_complex(lanes, to, stop - start, 0);
+        lanes += stop - start;
+        done = stop;
+    }
 }
 
 /* Samples in space of LANES maps from their spectra y: rows transformed and columns left to the caller (two
@@ -685,7 +706,7 @@ int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, con
                 adjoint_mixed(edge, &lanes, sheet, s.y);
                 continue;
             }
-            memset(s.sum, 0, sizeof(C) * edge->source);
+            memset(s.sum, 0, sizeof(C) * edge->used_size);
             for (int64_t a = 0; a < edge->filters; a++) {
                 Lanes lanes = same_filter(block, items, a);
                 if (a == 0) load(edge, x, &lanes, s.x);
@@ -697,7 +718,7 @@ int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, con
             Lanes lanes = same_filter(block, items, 0);
             REAL *out[LANES];
             targets(gx, &lanes, 1, 2 * edge->source, out);
-            store_complex(s.sum, out, edge->source, 0);
+            unload(edge, s.sum, out);
         }
     }
     return failed;

@@ -119,20 +119,23 @@ class _Edge(ctypes.Structure):
         ("pool_rows", ctypes.c_void_p),
         ("pool_columns", ctypes.c_void_p),
         ("used_parts", ctypes.c_int64),
+        ("used_size", ctypes.c_int64),
         ("used", ctypes.c_void_p),
+        ("place", ctypes.c_void_p),
         ("band", ctypes.c_void_p),
         ("runs", _Runs),
     ]
 
 
 class Input(ctypes.Structure):
-    """Spectra ``(batch, parents, source)`` whose signals lie `stride` complex numbers apart."""
+    """Spectra ``(batch, parents, source)``, signals `stride` complex numbers apart; the `chosen` parents or all."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
         ("batch", ctypes.c_int64),
         ("parents", ctypes.c_int64),
         ("stride", ctypes.c_int64),
+        ("chosen", ctypes.c_void_p),
     ]
 
 
@@ -160,7 +163,7 @@ def radices(n: int) -> list[int] | None:
     return found if rest == 1 else None
 
 
-def _circle(angles: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _circle(angles: np.ndarray, dtype: type) -> np.ndarray:
     """Interleaved cosines and sines."""
     return np.ascontiguousarray(np.stack([np.cos(angles), np.sin(angles)], -1).astype(dtype))
 
@@ -216,8 +219,7 @@ class CompiledEdge:
         edge = _Edge(d, target, math.prod(packed.source), len(packed), rows, columns)
         edge.along_rows, edge.along_columns = self._transform(columns), self._transform(rows)
         if d == 1 and rows > 1:
-            angle = 2 * np.pi * np.outer(np.arange(rows), np.arange(columns)) / target
-            edge.between = self._kept(_circle(angle, self.real))
+            edge.between = self._kept(_between(rows, columns, self.real))
         if pooling is not None:
             self.arrays += pooling.arrays
             edge.pooled_rows = 1 if d == 1 else pooling.arrays[0].shape[1]
@@ -228,7 +230,11 @@ class CompiledEdge:
             else:
                 edge.pool_rows = pooling.arrays[0].ctypes.data
         used = _union(packed.source_start, packed.length)
-        edge.used_parts, edge.used = len(used), self._kept(used.reshape(-1))
+        sizes = used[:, 1] - used[:, 0]
+        edge.used_parts, edge.used_size, edge.used = len(used), int(sizes.sum()), self._kept(used.reshape(-1))
+        interval = np.searchsorted(used[:, 0], packed.source_start, side="right") - 1
+        shift = (np.cumsum(sizes) - sizes - used[:, 0])[interval]
+        edge.place = self._kept((packed.source_start + shift).astype(np.int32))
         edge.runs = self.runs.structure
         self.structure, self.outputs, self.target, self.filters = (
             edge,
@@ -242,18 +248,30 @@ class CompiledEdge:
         return array.ctypes.data
 
     def _transform(self, n: int) -> _Transform:
-        factors = radices(n) or []
-        twiddles, roots, l = [], [], 1
-        for r in factors:
-            m = n // (l * r)
-            p, k = np.meshgrid(np.arange(m), np.arange(1, r), indexing="ij")
-            twiddles.append(_circle(2 * np.pi * p * k / (m * r), self.real).reshape(-1))
-            roots.append(_circle(2 * np.pi * np.arange(r) / r, self.real).reshape(-1))
-            l *= r
-        flat = [np.concatenate([*part, np.zeros(2, self.real)]) for part in (twiddles, roots)]
-        return _Transform(
-            n, len(factors), self._kept(np.array([*factors, 0], np.int32)), *(self._kept(a) for a in flat)
-        )
+        factors, twiddles, roots = _tables(n, self.real)
+        return _Transform(n, len(factors) - 1, *(self._kept(a) for a in (factors, twiddles, roots)))
+
+
+# Shared by all edges: long lines would hold many copies of the same tables.
+@functools.lru_cache(maxsize=256)
+def _between(rows: int, columns: int, real: type) -> np.ndarray:
+    """Factors between the two halves of a long line's transform."""
+    return _circle(2 * np.pi * np.outer(np.arange(rows), np.arange(columns)) / (rows * columns), real)
+
+
+@functools.lru_cache(maxsize=256)
+def _tables(n: int, real: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Factors of a length, ended by 0, and the twiddles and roots of each."""
+    factors = radices(n) or []
+    twiddles, roots, l = [], [], 1
+    for r in factors:
+        m = n // (l * r)
+        p, k = np.meshgrid(np.arange(m), np.arange(1, r), indexing="ij")
+        twiddles.append(_circle(2 * np.pi * p * k / (m * r), real).reshape(-1))
+        roots.append(_circle(2 * np.pi * np.arange(r) / r, real).reshape(-1))
+        l *= r
+    end = np.zeros(2, real)
+    return np.array([*factors, 0], np.int32), np.concatenate([*twiddles, end]), np.concatenate([*roots, end])
 
 
 def _union(start: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import ctypes
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -233,7 +234,16 @@ class Fused:
             self._compiled[dtype] = _kernels.CompiledEdge(self.filters.packed, pooling, dtype)
         return self._compiled[dtype]
 
-    def __call__(self, x: Tensor, *, maps: bool, spectra: bool, sums: bool) -> tuple[Tensor | None, ...]:
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        maps: bool,
+        spectra: bool,
+        sums: bool,
+        chosen: np.ndarray | None = None,
+        room: Tensor | None = None,
+    ) -> tuple[Tensor | None, ...]:
         """Moduli, their spectra, outputs and sums of squares.
 
         Parameters
@@ -241,6 +251,10 @@ class Fused:
         x : (batch, n, *source) complex tensor
         maps, spectra, sums : bool
             Whether the moduli, their DFT and their sums of squares are wanted.
+        chosen : (n',) int64 array, optional
+            The maps that are filtered, n' takes the place of n below; not where a gradient is wanted.
+        room : (batch, n, n_filters, *target) complex tensor, optional
+            Where the spectra go, if no gradient is wanted.
 
         Returns
         -------
@@ -249,13 +263,44 @@ class Fused:
         S : (batch, n, n_filters, *output grid) tensor or None
         sums : (batch, n, n_filters) tensor or None
         """
-        u, U, averages, total = _Propagate.apply(x, self, maps, spectra, sums)
-        lead = (*x.shape[:2], len(self.filters))
+        recorded = torch.is_grad_enabled() and x.requires_grad
+        propagate = _Propagate.apply if recorded else self.propagate
+        u, U, averages, total = propagate(x, maps, spectra, sums, *((self,) if recorded else (chosen, room)))
+        lead = (x.shape[0], x.shape[1] if chosen is None else len(chosen), len(self.filters))
         S = None
         if self.output is not None:
             grid = tuple(len(m) for m in self.output.output.matrices)
             S = self.output.mixed(averages.reshape(*lead, *grid).flatten(1, 2)).unflatten(1, lead[1:])
         return u, U, S, total
+
+    def propagate(
+        self,
+        x: Tensor,
+        maps: bool,
+        spectra: bool,
+        sums: bool,
+        chosen: np.ndarray | None = None,
+        room: Tensor | None = None,
+    ) -> tuple[Tensor | None, ...]:
+        """The kernel's results, the outputs before the mixing; without a gradient."""
+        dtype = real_dtype(x)
+        edge = self.compiled(dtype)
+        x, maps_in = _input(x, chosen)
+        items, threads = maps_in.batch * maps_in.parents, torch.get_num_threads()
+        lead = (maps_in.batch, maps_in.parents, edge.filters)
+        target = self.filters.packed.target
+        u = torch.empty((*lead, *target), dtype=dtype) if maps else None
+        U = (torch.empty((*lead, *target), dtype=x.dtype) if room is None else room) if spectra else None
+        averages = torch.empty((*lead, edge.outputs), dtype=dtype)
+        total = torch.empty(lead, dtype=dtype) if sums else None
+        blocks = max(-(-items // _kernels.LANES), 1)
+        parts = 1 if threads == 1 or blocks >= 4 * threads else min(edge.filters, -(-4 * threads // blocks))
+        arrays = map(_pointer, (u, U, averages, total))
+        failed = _kernels.library(dtype).propagate(
+            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, threads
+        )
+        _check_memory(failed, edge)
+        return u, U, averages, total
 
     def differentiable_gradient(
         self, x: Tensor, gu: Tensor | None, gU: Tensor | None, gaverages: Tensor | None, gsums: Tensor | None
@@ -276,27 +321,10 @@ class Fused:
 
 class _Propagate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fused: Fused, maps: bool, spectra: bool, sums: bool) -> tuple[Tensor | None, ...]:
-        dtype = real_dtype(x)
-        edge = fused.compiled(dtype)
-        x, maps_in = _input(x)
-        items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
-        lead = (*x.shape[:2], edge.filters)
-        target = fused.filters.packed.target
-        u = torch.empty((*lead, *target), dtype=dtype) if maps else None
-        U = torch.empty((*lead, *target), dtype=x.dtype) if spectra else None
-        averages = torch.empty((*lead, edge.outputs), dtype=dtype)
-        total = torch.empty(lead, dtype=dtype) if sums else None
-        blocks = max(-(-items // _kernels.LANES), 1)
-        parts = 1 if threads == 1 or blocks >= 4 * threads else min(edge.filters, -(-4 * threads // blocks))
-        arrays = map(_pointer, (u, U, averages, total))
-        failed = _kernels.library(dtype).propagate(
-            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, threads
-        )
-        _check_memory(failed, edge)
+    def forward(ctx: Any, x: Tensor, maps: bool, spectra: bool, sums: bool, fused: Fused) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(x)
         ctx.fused = fused
-        return u, U, averages, total
+        return fused.propagate(x, maps, spectra, sums)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
@@ -320,13 +348,15 @@ class _Propagate(torch.autograd.Function):
         return gradient.sum(0) if sheets > 1 else gradient[0], None, None, None, None
 
 
-def _input(x: Tensor) -> tuple[Tensor, _kernels.Input]:
+def _input(x: Tensor, chosen: np.ndarray | None = None) -> tuple[Tensor, _kernels.Input]:
     """Spectra as the kernels want them: the maps of one signal side by side, signals any stride apart."""
     x = x.resolve_conj()
     batch, parents = x.shape[:2]
     if x.numel() and not x[0].is_contiguous():
         x = x.contiguous()
-    return x, _kernels.Input(x.data_ptr(), batch, parents, x.stride(0))
+    if chosen is None:
+        return x, _kernels.Input(x.data_ptr(), batch, parents, x.stride(0), None)
+    return x, _kernels.Input(x.data_ptr(), batch, len(chosen), x.stride(0), chosen.ctypes.data)
 
 
 def _check_memory(failed: int, edge: _kernels.CompiledEdge) -> None:

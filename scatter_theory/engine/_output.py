@@ -140,12 +140,13 @@ def output_map(
         scales = [scale] + [1.0] * (d - 1)
         parts = zip(factors, target, scales, kept, strict=True)
         matrices = [_sampling_matrix(f, m, s, drop, k) for f, m, s, k in parts]
-        return Output(source, target, kept, tuple(m.astype(_real(precision)) for m in matrices))
+        return Output(source, target, kept, tuple(_by_columns(m, precision) for m in matrices))
     return _mixed(chi, target, reach, scale, kept, real, precision)
 
 
-def _real(precision: torch.dtype) -> type:
-    return np.float32 if precision == torch.float32 else np.float64
+def _by_columns(matrix: np.ndarray, precision: torch.dtype) -> np.ndarray:
+    """The matrix in a precision, column after column as the kernels read it."""
+    return matrix.astype(np.float32 if precision == torch.float32 else np.float64, order="F")
 
 
 def _response_length(line: np.ndarray, drop: float) -> int:
@@ -214,7 +215,7 @@ def _mixed(
         k = np.unique(signed(n)[np.abs(signed(n)) <= r])
         positive = np.arange(r + 1)
         angles = 2 * np.pi * np.outer(positive, np.arange(n) / n)
-        matrices.append((np.concatenate([np.cos(angles), np.sin(angles[1:])]) / n).astype(_real(precision)))
+        matrices.append(_by_columns(np.concatenate([np.cos(angles), np.sin(angles[1:])]) / n, precision))
         phase = np.zeros((len(k), 2 * r + 1), np.complex128)
         phase[np.arange(len(k)), np.abs(k)] = 1.0
         other = k != 0

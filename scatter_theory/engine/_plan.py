@@ -21,7 +21,7 @@ from scatter_theory.engine._output import Output
 from scatter_theory.engine._packing import Packed
 
 #: Bytes of the maps side by side above which they are transformed one by one: what a processor caches.
-LANE_BYTES = 6 * 2**20
+LANE_BYTES = 8 * 2**20
 #: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy; on a processor no
 #: more than so many times the signals.
 CHUNK_BYTES = {"cpu": 8 * 2**20, "other": 256 * 2**20}
