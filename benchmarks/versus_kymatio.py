@@ -6,14 +6,15 @@
 
 Every figure is a ratio kymatio / scatter_theory. A repetition runs both, one after the other; the median of the ratios
 is printed with their range. Outputs and gradients are compared first: the largest difference relative to the largest
-value. Memory is the growth of the process's peak in the first pass after the transform was built, in a process of its
-own in which a small transform has run, so that the libraries are loaded. Needs the extra ``kymatio``.
+value. Memory is the growth of the process's peak in three passes after the transform was built, in a process of its own
+in which a small transform has run, so that the libraries are loaded. Needs the extra ``kymatio``.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import subprocess
 import sys
@@ -126,24 +127,26 @@ def ratios(
 
 
 def peak_bytes(name: str, whose: str, what: str, threads: int) -> int:
-    """Growth of the peak memory during one pass, in a fresh process."""
+    """Growth of the peak memory during three passes, in a fresh process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--peak-of", name, whose, what, "--threads", str(threads)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(json.loads(done.stdout)["bytes"])
 
 
 def report_peak(name: str, whose: str, what: str) -> None:
-    """Print the growth of the peak memory of one pass as JSON (Linux only)."""
+    """Print the growth of the peak memory of three passes as JSON (Linux only)."""
     case = next(c for c in CASES if c.name == name)
     transform = case.theirs() if whose == "kymatio" else case.ours()
     run = forward if what == "forward" else gradient
     small = Case("small", 2, 1 if len(case.shape) == 1 else 4, (64,) * len(case.shape), 1)
     run(small.theirs() if whose == "kymatio" else small.ours(), small.signals())
     x = case.signals()
+    gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
-    run(transform, x)
+    for _ in range(3):
+        run(transform, x)
     print(json.dumps({"bytes": _status("VmHWM") - before}))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -182,3 +183,28 @@ class Features:
         counts = ", ".join(str(len(layer.paths)) for layer in self.layers)
         batch = tuple(self.pruned.shape)
         return f"Features(batch {batch}, paths per layer: {counts}, grid {self.layers[-1].grid.shape})"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Features of some paths of one layer, for some signals.
+
+    Parameters
+    ----------
+    n : int
+        Layer; 0 is the input layer.
+    signals : slice
+        Which signals of the batch, all batch axes flattened into one.
+    rows : (n_paths,) int64 array
+        Positions of the paths among those of the layer, as in ``phi(f).layers[n]``.
+    paths : tuple of Path
+    values : (n_signals, n_paths, *grid.shape) tensor
+    grid : Grid
+    """
+
+    n: int
+    signals: slice
+    rows: np.ndarray
+    paths: tuple[Path, ...]
+    values: Tensor
+    grid: Grid

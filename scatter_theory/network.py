@@ -31,14 +31,19 @@ from scatter_theory.engine import (
     NetworkPlanner,
     Plan,
     Prediction,
+    Run,
+    check_full,
+    check_memory,
     collect,
     emitted_shape,
+    fitted,
     measured_error,
     predict,
     predict_full,
     probes,
+    signals_with_gradient,
 )
-from scatter_theory.features import Features, LayerFeatures
+from scatter_theory.features import Features, LayerFeatures, Part
 from scatter_theory.frames import Bank, Frame
 from scatter_theory.grid import Grid
 from scatter_theory.inputs import prepare
@@ -97,6 +102,9 @@ class FeatureExtractor(nn.Module):
         ``torch.float64`` (default) or ``torch.float32``: precision of the atoms and of the computation.
     max_bytes : int
         Refuse networks whose features of a single signal would need more memory than this.
+    memory : int, optional
+        Bytes that a pass may use beside the atoms: features and intermediate results, as predicted. Chunks are made
+        smaller until they fit, with the same results. Default: half of what is free on the device.
     reference : Grid, optional
         Grid to whose sampling rate the frames' J and M refer; default: `grid`. With a finer `grid` and the coarse one
         as `reference` the same continuous network is sampled more finely.
@@ -132,6 +140,7 @@ class FeatureExtractor(nn.Module):
         complex_input: bool = False,
         dtype: torch.dtype | None = None,
         max_bytes: int = 4 * 2**30,
+        memory: int | None = None,
         reference: Grid | None = None,
         engine: Engine = "exact",
         oversampling: float = 2.0,
@@ -149,6 +158,7 @@ class FeatureExtractor(nn.Module):
         self.complex_input = complex_input
         self.reference = reference if reference is not None else grid
         self.max_bytes = max_bytes
+        self.memory = check_memory("FeatureExtractor", memory)
         grids, real, banks = [grid], [not complex_input], []
         for n, layer in enumerate(self.layers):
             layer.pooling.lipschitz(grids[n], sampling)
@@ -338,13 +348,15 @@ class FeatureExtractor(nn.Module):
         ValueError
             For a wrong shape, NaN or infinite entries, a complex signal where real ones were announced, or a tensor on
             another device.
+        MemoryError
+            If the batch does not fit the budget, see `memory`; `stream` may.
         """
         x = self.prepare(f, check_finite=check_finite)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
         tree = self._tree_for(x)
         plan = self._plan
-        values, remainder, pruned = self._full.collect(x, tree) if plan is None else collect(plan, x, book=True)
+        values, remainder, pruned = self._collected(x, tree)
         layers = []
         for n, level in enumerate(tree.levels):
             scales = self._scales.get(n) if tree is self._tree else None
@@ -353,6 +365,63 @@ class FeatureExtractor(nn.Module):
             layers.append(LayerFeatures(n, tuple(level), scales, values[n].reshape(*batch, *values[n].shape[1:]), grid))
         energies = (tuple(r.reshape(batch) for r in remainder), pruned.reshape(batch))
         return Features(tuple(layers), *energies, error_source=self.error if plan is not None else None)
+
+    def _collected(self, x: Tensor, tree: PathTree) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Values, energies of the maps and dropped energy, within the budget."""
+        if self._plan is None:
+            check_full("FeatureExtractor", predict_full(self, tree, self.dtype, len(x)), self.device, self.memory)
+            return self._full.collect(x, tree)
+        arguments = (len(x), self.device, self.memory)
+        plan = fitted("FeatureExtractor", self._plan, *arguments)
+        recorded = torch.is_grad_enabled() and x.requires_grad
+        kept = signals_with_gradient("FeatureExtractor", plan, *arguments) if recorded else None
+        return collect(plan, x, book=True, kept=kept)
+
+    def stream(self, f: Tensor | np.ndarray) -> Iterator[Part]:
+        """Features a few paths at a time, for outputs larger than memory: nothing is kept.
+
+        Parameters
+        ----------
+        f : (*batch, *grid.shape) tensor or array
+            As for `forward`.
+
+        Yields
+        ------
+        Part
+            In no particular order; together they are the features of `forward`, each value once.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As `forward`; here only the intermediate results count against the budget.
+
+        Examples
+        --------
+        >>> import torch, scatter_theory as st
+        >>> phi = st.FeatureExtractor([st.Layer(st.frames.Wavelets(J=3))], st.Grid.line(64), engine="fast")
+        >>> sum(part.values.shape[1] for part in phi.stream(torch.ones(2, 64)))
+        4
+        """
+        x = self.prepare(f).reshape(-1, *self.grid.shape)
+        tree = self._tree_for(x)
+        if self._plan is None:
+            rows = [{q: i for i, q in enumerate(level)} for level in tree.levels]
+            start = 0
+            for chunk in self._full.batches(x):
+                signals = slice(start, start + len(chunk))
+                for n, block in self._full.blocks(chunk, tree):
+                    places = np.array([rows[n][q] for q in block.paths], np.int64)
+                    yield Part(n, signals, places, tuple(block.paths), block.S, self.grids[n])
+                start = signals.stop
+            return
+        plan = fitted("FeatureExtractor", self._plan, len(x), self.device, self.memory, streamed=True)
+        grids = [grid.resampled(layout.shape) for grid, layout in zip(self.grids, plan.layers, strict=True)]
+        run = Run(plan)
+        for signals in run.batches(x):
+            for piece in run(x[signals]):
+                n = piece.group.layer
+                paths = tuple(tree.levels[n][i] for i in piece.rows)
+                yield Part(n, signals, piece.rows, paths, piece.values, grids[n])
 
     def walk(self, f: Tensor | np.ndarray) -> Iterator[Step]:
         """Nodes of the network in depth-first order, one path at a time."""
@@ -436,6 +505,7 @@ class FeatureExtractor(nn.Module):
             "complex_input": self.complex_input,
             "dtype": self.dtype,
             "max_bytes": self.max_bytes,
+            "memory": self.memory,
             "reference": self.reference,
             "engine": self.engine,
             "oversampling": self.oversampling,

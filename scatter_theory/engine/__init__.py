@@ -4,6 +4,7 @@ from scatter_theory.engine._error import EngineError, measured_error, probes
 from scatter_theory.engine._execute import Piece, Run, collect
 from scatter_theory.engine._full_grid import BLOCK_BYTES, FullGrid
 from scatter_theory.engine._kernels import without_kernels
+from scatter_theory.engine._memory import check_full, check_memory, fitted, signals_with_gradient
 from scatter_theory.engine._network import NetworkPlanner, emitted_shape
 from scatter_theory.engine._output import Output, output_map
 from scatter_theory.engine._packing import Packed, comfortable, pack, restricted, signed, widths
@@ -24,9 +25,12 @@ __all__ = [
     "Plan",
     "Prediction",
     "Run",
+    "check_full",
+    "check_memory",
     "collect",
     "comfortable",
     "emitted_shape",
+    "fitted",
     "measured_error",
     "output_map",
     "pack",
@@ -34,6 +38,7 @@ __all__ = [
     "predict_full",
     "probes",
     "restricted",
+    "signals_with_gradient",
     "signed",
     "widths",
     "without_kernels",

@@ -121,8 +121,7 @@ class Run:
         target = edge.target
         filters, fused = edge.part(a, b)
         if self._fusible(edge, spectrum):
-            separate = fused.output is None and target.emit is not None
-            wanted = {"maps": self.maps or separate, "spectra": self._needs_spectrum(target)}
+            wanted = {"maps": self.maps or edge.separate, "spectra": self._needs_spectrum(target)}
             places = edge.parents[parents[0] : parents[1]] - parents[2]
             shape = (len(spectrum), len(places), b - a, *target.shape)
             if torch.is_grad_enabled() and spectrum.requires_grad:
@@ -198,7 +197,9 @@ def _leaf(edge: Edge, filters: Filters, x: Tensor) -> Tensor:
     return edge.target.emit(_maps(edge, filters, x))
 
 
-def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+def collect(
+    plan: Plan, x: Tensor, *, book: bool = False, kept: int | None = None
+) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
     """Features of all layers.
 
     Parameters
@@ -206,6 +207,9 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
     x : (batch, *shape) tensor
     book : bool
         Whether energies are wanted.
+    kept : int, optional
+        Where a gradient is wanted, keep the intermediate results of no more than so many signals at a time: they are
+        made anew in the backward pass. Default: keep all.
 
     Returns
     -------
@@ -214,35 +218,61 @@ def collect(plan: Plan, x: Tensor, *, book: bool = False) -> tuple[list[Tensor],
         Energy of the maps of every layer; empty unless booked.
     dropped : (batch,) float64 tensor or None
     """
-    run = Run(plan, book=book)
-    gradient = (torch.is_grad_enabled() and x.requires_grad) or transformed(x)
-    values = [[] if gradient else _empty(plan, n, x) for n in range(len(plan.layers))]
-    remainder: list[list[Tensor]] = [[] for _ in plan.layers] if book else []
-    dropped: list[Tensor] = []
+    if not ((torch.is_grad_enabled() and x.requires_grad) or transformed(x)):
+        return _written(plan, x, book)
+    slices = Run(plan).batches(x) if kept is None else (slice(i, i + kept) for i in range(0, len(x), kept))
+    parts = [
+        _recorded(plan, x[part], book)
+        if kept is None
+        else checkpoint(_recorded, plan, x[part], book, use_reentrant=False)
+        for part in slices
+    ]
+    if not parts:
+        parts = [_recorded(plan, x, book)]
+    values, remainder, dropped = zip(*parts, strict=True)
+    values, remainder = ([torch.cat(v) for v in zip(*part, strict=True)] for part in (values, remainder))
+    return values, remainder, torch.cat(dropped) if book else None
+
+
+class _Books:
+    """Energies of the maps of every layer, and of the children that were dropped, summed over pieces."""
+
+    def __init__(self, plan: Plan, x: Tensor) -> None:
+        self.lost = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        self.energies = [self.lost] * len(plan.layers)
+
+    def add(self, piece: Piece) -> None:
+        n = piece.group.layer
+        self.energies[n] = self.energies[n] + piece.energy
+        self.lost = self.lost + piece.dropped if piece.dropped is not None else self.lost
+
+
+def _written(plan: Plan, x: Tensor, book: bool) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    """Every piece is written to its place in the result at once."""
+    run, values, books = Run(plan, book=book), [_empty(plan, n, x) for n in range(len(plan.layers))], []
     for part in run.batches(x):
-        chunk: list[list[tuple[np.ndarray, Tensor]]] = [[] for _ in plan.layers]
-        lost = torch.zeros(len(x[part]), dtype=torch.float64, device=x.device)
-        energies = [lost] * len(plan.layers)
+        books.append(_Books(plan, x[part]))
         for piece in run(x[part]):
-            n = piece.group.layer
-            if gradient:
-                chunk[n].append((piece.rows, piece.values))
-            else:
-                _write(values[n][part], piece)
+            _write(values[piece.group.layer][part], piece)
             if book:
-                energies[n] = energies[n] + piece.energy
-                lost = lost + piece.dropped if piece.dropped is not None else lost
-        for n, energy in enumerate(energies if book else []):
-            remainder[n].append(energy)
-        dropped.append(lost)
-        if gradient:
-            for n, pieces in enumerate(chunk):
-                values[n].append(_assembled(pieces, plan, n, x[part]))
-    if gradient:
-        values = [torch.cat(v) if v else _empty(plan, n, x) + x.real.sum() for n, v in enumerate(values)]
-    none = torch.zeros(0, dtype=torch.float64, device=x.device)
-    sums = [torch.cat(parts) if parts else none for parts in remainder]
-    return values, sums, (torch.cat(dropped) if dropped else none) if book else None
+                books[-1].add(piece)
+    if not book:
+        return values, [], None
+    books = books or [_Books(plan, x)]
+    remainder = [torch.cat([b.energies[n] for b in books]) for n in range(len(plan.layers))]
+    return values, remainder, torch.cat([b.lost for b in books])
+
+
+def _recorded(plan: Plan, x: Tensor, book: bool) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """The same without writing in place, for gradients and transformations of torch."""
+    pieces: list[list[tuple[np.ndarray, Tensor]]] = [[] for _ in plan.layers]
+    books = _Books(plan, x)
+    for piece in Run(plan, book=book)(x) if len(x) else ():
+        pieces[piece.group.layer].append((piece.rows, piece.values))
+        if book:
+            books.add(piece)
+    values = [_assembled(p, plan, n, x) for n, p in enumerate(pieces)]
+    return values, books.energies if book else [], books.lost
 
 
 def _empty(plan: Plan, n: int, x: Tensor) -> Tensor:
@@ -262,7 +292,7 @@ def _write(out: Tensor, piece: Piece) -> None:
 
 def _assembled(pieces: list[tuple[np.ndarray, Tensor]], plan: Plan, n: int, x: Tensor) -> Tensor:
     if not pieces:
-        return _empty(plan, n, x)
+        return _empty(plan, n, x) + x.real.sum()
     rows = np.concatenate([rows for rows, _ in pieces])
     values = torch.cat([v for _, v in pieces], 1)
     if bool((np.diff(rows) == 1).all()):

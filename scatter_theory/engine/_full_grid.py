@@ -27,6 +27,7 @@ class Network(Protocol):
     banks: tuple[Bank, ...]
     sampling: Sampling
     max_bytes: int
+    memory: int | None
 
     def atoms(self, n: int) -> Tensor:
         """Spectra ``(n_atoms, *shape)`` of the propagating atoms of layer n + 1, on the device."""
@@ -63,6 +64,12 @@ class FullGrid:
         self.network = network
 
     @property
+    def block_bytes(self) -> int:
+        """Bytes of one block of propagated maps: four of them per layer stay within a stated budget."""
+        memory = self.network.memory
+        return BLOCK_BYTES if memory is None else min(BLOCK_BYTES, max(memory // (8 * self.depth), 1))
+
+    @property
     def depth(self) -> int:
         """Number of layers."""
         return len(self.network.layers)
@@ -89,7 +96,7 @@ class FullGrid:
         children = tree.children(paths)
         yield n, Block(paths, U, S, self._pruned(n, spectrum, paths, children))
         atoms = self.network.atoms(n)
-        size = max(1, BLOCK_BYTES // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
+        size = max(1, self.block_bytes // (2 * U.element_size() * max(U.shape[0], 1) * grid.size))
         for start in range(0, len(children), size):
             part = children[start : start + size]
             parents = torch.tensor([p for p, _, _ in part], device=U.device)
@@ -138,7 +145,7 @@ class FullGrid:
     def batches(self, x: Tensor) -> list[Tensor]:
         """Chunks of the batch for which one layer's block stays bounded; at least one chunk."""
         widest = max(g.size * max(len(b), 1) for g, b in zip(self.network.grids, self.network.banks, strict=True))
-        size = max(1, BLOCK_BYTES // (2 * x.element_size() * widest))
+        size = max(1, self.block_bytes // (2 * x.element_size() * widest))
         return list(x.split(size)) if x.shape[0] > size else [x]
 
     @torch.no_grad()

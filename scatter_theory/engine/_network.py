@@ -60,7 +60,6 @@ class NetworkPlanner:
     oversampling : float
         Samples per axis and frequency of the atom, at least.
     dtype : torch.dtype
-    chunk_bytes : int, optional
     """
 
     def __init__(
@@ -74,11 +73,10 @@ class NetworkPlanner:
         sampling: Sampling,
         oversampling: float,
         dtype: torch.dtype,
-        chunk_bytes: int | None = None,
     ) -> None:
         self.layers, self.grids, self.banks, self.real = layers, grids, banks, real
         self.tree, self.rule, self.sampling, self.oversampling = tree, rule, sampling, oversampling
-        self.dtype, self.drop, self.chunk_bytes = dtype, DROP[dtype], chunk_bytes
+        self.dtype, self.drop = dtype, DROP[dtype]
         self._spectra = [bank.spectra.detach().cpu().numpy() for bank in banks]
         self._chi = [bank.output.detach().cpu().numpy() for bank in banks]
         self._emitted = [emitted_shape(bank) for bank in banks]
@@ -114,7 +112,7 @@ class NetworkPlanner:
             LayerLayout(len(level), self._emitted[n], self.real[n] and is_hermitian(self._chi[n]))
             for n, level in enumerate(self.tree.levels)
         )
-        return Plan(root, tuple(groups), layouts, self.dtype, self.chunk_bytes)
+        return Plan(root, tuple(groups), layouts, self.dtype)
 
     # ------------------------------------------------------------------ shapes
 

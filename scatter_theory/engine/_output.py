@@ -9,6 +9,7 @@ filter.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,7 +122,10 @@ def output_map(
     else:
         lengths = [min(2 * r + 1, n) for r, n in zip(reach, source, strict=True)]
     outputs = [len(range(*part.indices(m))) for part, m in zip(kept, target, strict=True)]
-    cost = outputs[0] * lengths[0] if d == 1 and factors is not None else _matrix_cost(source, lengths)
+    if factors is None:
+        cost = _matrix_cost(source, lengths) + mixing_cost(lengths, outputs)
+    else:
+        cost = outputs[0] * lengths[0] if d == 1 else _matrix_cost(source, lengths)
     large = (
         max(m * n for m, n in zip(outputs if factors is not None else lengths, source, strict=True)) > LARGEST_MATRIX
     )
@@ -155,12 +159,17 @@ def _response_length(line: np.ndarray, drop: float) -> int:
     return int(np.count_nonzero(response > drop * response.max()))
 
 
-def _matrix_cost(source: tuple[int, ...], outputs: list[int]) -> float:
-    total, shape = 0.0, list(source)
+def _matrix_cost(source: Sequence[int], outputs: Sequence[int]) -> int:
+    total, shape = 0, list(source)
     for axis in reversed(range(len(shape))):
         total += math.prod(shape) * outputs[axis]
         shape[axis] = outputs[axis]
     return total
+
+
+def mixing_cost(coefficients: Sequence[int], outputs: Sequence[int]) -> int:
+    """Real multiplications of a `Mixing` per map, for so many coefficients and samples of the result per axis."""
+    return 4 * (_matrix_cost(coefficients, coefficients) + _matrix_cost(coefficients, outputs))
 
 
 def _reach(chi: np.ndarray, axis: int, drop: float) -> int:

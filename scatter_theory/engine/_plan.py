@@ -132,6 +132,11 @@ class Edge:
     def __len__(self) -> int:
         return len(self.packed)
 
+    @property
+    def separate(self) -> bool:
+        """Whether the features of the maps are made from the maps by an operation of its own."""
+        return self.target.output is not None and not self.target.output.matrices
+
     def part(self, begin: int, end: int) -> tuple[Filters, Fused]:
         """Operators of the atoms ``begin <= a < end``."""
         if (begin, end) not in self._parts:
@@ -193,12 +198,13 @@ class Plan:
         """Signals taken at a time, so that they and their spectra stay near the size aimed at."""
         item = torch.finfo(self.precision).bits // 8
         chosen = self.chunk_size(batch, device) // max(item * 3 * self.root.size, 1)
-        return max(chosen // _kernels.LANES * _kernels.LANES, _kernels.LANES)
+        least = _kernels.LANES if self.chunk_bytes is None else max(min(chosen, _kernels.LANES), 1)
+        return max(chosen // _kernels.LANES * _kernels.LANES, least)
 
     def chunk(self, edge: Edge, batch: int, *, fused: bool, maps: bool = False, device: str = "cpu") -> tuple[int, int]:
         """Atoms and parents whose maps are made at a time; all atoms, or some atoms of one parent."""
         item, size = torch.finfo(self.precision).bits // 8, self.chunk_size(batch, device)
-        if fused and not (maps or edge.target.edges):
+        if fused and not (maps or edge.separate or edge.target.edges):
             held = 2 * math.prod(edge.packed.source) + len(edge) * (
                 edge.target.output.held if edge.target.output else 0
             )

@@ -10,15 +10,20 @@ import torch
 
 from scatter_theory.engine import _kernels
 from scatter_theory.engine._full_grid import BLOCK_BYTES, Network
+from scatter_theory.engine._output import mixing_cost
 from scatter_theory.engine._plan import Edge, Group, Plan
 from scatter_theory.paths import PathTree
 
 #: Operations of a transform of n samples: ``5 n log2 n`` for complex data, the usual count.
 TRANSFORM = 5.0
+#: Operations of a multiplication in a product of dense matrices, which runs several times faster than transforms.
+PRODUCT = 0.5
+#: The same of transforms that no kernel does together with the others.
+APART = 3.0
 #: Copies of a map held while it is made by torch operations: filtered spectrum, complex map, result.
 COPIES = 3
 #: Share by which a processor's allocator holds more than is in use, as measured in benchmarks/scaling.py.
-ALLOCATOR = 1.5
+ALLOCATOR = 1.65
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,6 @@ class Prediction:
 def predict(plan: Plan, batch: int = 1) -> Prediction:
     """Prediction for a batch of signals."""
     edges = [(group, edge) for layer in plan.groups for group in layer for edge in group.edges]
-    item = torch.finfo(plan.precision).bits // 8
     return Prediction(
         batch,
         plan.paths,
@@ -83,10 +87,31 @@ def predict(plan: Plan, batch: int = 1) -> Prediction:
         sum(_edge_operations(edge) for _, edge in edges)
         + sum(_group_operations(group) * len(group) for layer in plan.groups for group in layer),
         sum(layout.paths * math.prod(layout.shape) for layout in plan.layers),
-        batch * item * sum(la.paths * math.prod(la.shape) * (1 if la.real else 2) for la in plan.layers),
-        sum(_edge_bytes(edge, item) for _, edge in edges) + sum(_output_bytes(g, item) for g in _all(plan)),
-        _working_bytes(plan, batch, item),
+        feature_bytes(plan, batch),
+        sum(_edge_bytes(edge, _item(plan)) for _, edge in edges)
+        + sum(_output_bytes(g, _item(plan)) for g in _all(plan)),
+        working_bytes(plan, batch),
     )
+
+
+def _item(plan: Plan) -> int:
+    return torch.finfo(plan.precision).bits // 8
+
+
+def feature_bytes(plan: Plan, batch: int) -> int:
+    """Features of a batch."""
+    return batch * _item(plan) * sum(la.paths * math.prod(la.shape) * (1 if la.real else 2) for la in plan.layers)
+
+
+def gradient_bytes(plan: Plan, batch: int) -> int:
+    """What is kept for a gradient: spectra of all maps with children, and what torch keeps where no kernel works."""
+    total = 0
+    for group in _all(plan):
+        total += 2 * group.size * len(group) if group.edges else 0
+        for edge in group.edges:
+            kept = 0 if edge.fusible(batch, plan.precision) and not edge.separate else COPIES * edge.target.size
+            total += kept * len(edge.parents) * len(edge)
+    return int(ALLOCATOR * batch * _item(plan) * total)
 
 
 def predict_full(network: Network, tree: PathTree, dtype: torch.dtype, batch: int = 1) -> Prediction:
@@ -135,12 +160,16 @@ def _group_operations(group: Group) -> float:
     if output is None:
         return total
     if output.spectral is not None:
-        return total + 4.0 * len(output.spectral.weights) + _transform_operations(math.prod(output.target))
+        forward = 0.0 if group.edges else _transform_operations(group.size)
+        filtered = 4.0 * len(output.spectral.weights) + _transform_operations(math.prod(output.target))
+        return total + APART * (forward + filtered)
     shape = list(group.shape)
     for axis in reversed(range(len(shape))):
         used = (output.matrices[axis] != 0).sum()
         total += 2.0 * float(used) * math.prod(shape) / shape[axis]
         shape[axis] = len(output.matrices[axis])
+    if output.mixing is not None:
+        total += PRODUCT * mixing_cost(shape, [len(m) for m in output.mixing.samples])
     return total
 
 
@@ -150,13 +179,19 @@ def _edge_bytes(edge: Edge, item: int) -> int:
     return len(packed.weights) * size + len(packed.length) * 20
 
 
+def _used(edge: Edge) -> int:
+    """Source frequencies that some filter of an edge uses, at most."""
+    return min(math.prod(edge.packed.source), len(edge.packed.weights))
+
+
 def _output_bytes(group: Group, item: int) -> int:
     return sum(m.size * item for m in group.output.matrices) if group.output is not None else 0
 
 
-def _working_bytes(plan: Plan, batch: int, item: int) -> int:
-    held = min(plan.batch_chunk(batch), batch)
-    return int(ALLOCATOR * (_below(plan, plan.root, held, 1, item) + held * plan.root.size * item))
+def working_bytes(plan: Plan, batch: int, device: str = "cpu") -> int:
+    """Largest sum of the maps held at one time, and the kernels' own scratch memory."""
+    held = min(plan.batch_chunk(batch, device), batch)
+    return int(ALLOCATOR * (_below(plan, plan.root, held, 1, device) + held * plan.root.size * _item(plan)))
 
 
 def _steps(plan: Plan, batch: int) -> int:
@@ -175,21 +210,22 @@ def _steps_below(plan: Plan, group: Group, batch: int, maps: int) -> int:
     return total
 
 
-def _below(plan: Plan, group: Group, batch: int, maps: int, item: int) -> int:
+def _below(plan: Plan, group: Group, batch: int, maps: int, device: str) -> int:
     """Bytes held below some maps of a group: their spectra, and the largest chunk among their children."""
+    item = _item(plan)
     spectra = 2 * item * batch * maps * group.size if group.edges else 0
     largest = 0
     for edge in group.edges:
-        fused = edge.fusible(batch * maps, plan.precision)
-        atoms, parents = plan.chunk(edge, batch, fused=fused)
+        fused = device == "cpu" and edge.fusible(batch * maps, plan.precision)
+        atoms, parents = plan.chunk(edge, batch, fused=fused, device=device)
         children = min(parents, maps) * atoms
         target = edge.target
         if fused:
-            threads = torch.get_num_threads()
-            scratch = threads * _kernels.LANES * item * (2 * group.size + 3 * target.size)
-            own = item * batch * children * target.output.held if target.output else 0
-            part = own + scratch
+            scratch = torch.get_num_threads() * _kernels.LANES * item * (2 * _used(edge) + 3 * target.size)
+            own = target.output.held if target.output else 0
+            separate = COPIES * target.size if edge.separate else 0
+            part = item * batch * children * (own + separate) + scratch
         else:
             part = COPIES * item * batch * children * target.size
-        largest = max(largest, part + _below(plan, target, batch, children, item))
+        largest = max(largest, part + _below(plan, target, batch, children, device))
     return spectra + largest

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scatter_theory.engine import Plan, Run, collect
+from scatter_theory.engine import Plan, Run, check_memory, collect, fitted, signals_with_gradient
 from scatter_theory.grid import Grid
 from scatter_theory.inputs import prepare
-from scatter_theory.scattering._checks import COMPLEX, check_dtype, choice, whole
+from scatter_theory.scattering._checks import COMPLEX, check_dtype, choice
 from scatter_theory.scattering._orders import FilterOrder, littlewood_paley
 from scatter_theory.scattering._padding import Padding
 from scatter_theory.scattering._tree import Layout, tree_plan
@@ -74,13 +74,13 @@ class Transform(nn.Module, ABC):
         fields: tuple[str, ...],
         out_type: str,
         dtype: torch.dtype,
-        chunk_bytes: int | None,
+        memory: int | None,
         **options: Any,
     ) -> None:
         super().__init__()
         owner = type(self).__name__
         check_dtype(owner, dtype)
-        self.chunk_bytes = None if chunk_bytes is None else whole(owner, "chunk_bytes", chunk_bytes, 1)
+        self.memory = check_memory(owner, memory)
         self.average, self.padding_amounts, self.padded_shape = average, padding.amounts, layout.shape
         for name, value in options.items():
             setattr(self, name, value)
@@ -141,7 +141,7 @@ class Transform(nn.Module, ABC):
                 "`.double()`; with `complex_input=True` these take complex signals."
             )
         if dtype not in self._plans:
-            plan = tree_plan(self._orders(), self._layout, dtype, self.chunk_bytes, real=not self.complex_input)
+            plan = tree_plan(self._orders(), self._layout, dtype, real=not self.complex_input)
             self._plans[dtype] = plan
         return self._plans[dtype]
 
@@ -200,6 +200,8 @@ class Transform(nn.Module, ABC):
         ValueError
             For a wrong shape or device, complex signals where real ones were announced, and NaN or infinite entries
             (looked for on the CPU only).
+        MemoryError
+            If the averages and what is needed to make them do not fit the budget, see `memory`.
         """
         plan, x = self.plan(), self._checked(x)
         d = self._grid.ndim
@@ -210,7 +212,7 @@ class Transform(nn.Module, ABC):
             # Transforms of no signal at all are refused by some libraries: one of zeros is taken along and cut off.
             padded = torch.cat([padded, padded.new_zeros(1, *padded.shape[1:])])
         if self.average:
-            values = [v[: len(signals)] for v in collect(plan, padded)[0]]
+            values = [v[: len(signals)] for v in self._averages(plan, padded)]
             if self.out_type == "array":
                 joined = torch.cat(values, 1)
                 return joined.reshape(*batch, *joined.shape[1:])
@@ -233,8 +235,17 @@ class Transform(nn.Module, ABC):
         x = prepare(x, self._grid, self.dtype, self._marker.device, complex_input=self.complex_input, name="x")
         return x.to(kind) if self.complex_input else x
 
+    def _averages(self, plan: Plan, padded: Tensor) -> list[Tensor]:
+        """Averaged maps of orders 0..N, within the budget."""
+        owner, arguments = type(self).__name__, (len(padded), self._marker.device, self.memory)
+        plan = fitted(owner, plan, *arguments)
+        recorded = torch.is_grad_enabled() and padded.requires_grad
+        kept = signals_with_gradient(owner, plan, *arguments) if recorded else None
+        return collect(plan, padded, kept=kept)[0]
+
     def _moduli(self, plan: Plan, padded: Tensor) -> list[Tensor]:
         """Maps of orders 1..N without their padding, ``(batch, *kept)`` each."""
+        plan = fitted(type(self).__name__, plan, len(padded), self._marker.device, self.memory, streamed=True)
         run = Run(plan, maps=True)
         parts: list[list[list[Tensor]]] = [[[] for _ in level] for level in self._levels[1:]]
         for chunk in run.batches(padded):

@@ -60,8 +60,9 @@ class Scattering1D(Transform):
     complex_input : bool
         Whether signals are complex. Order 1 then has the wavelets ``0..F-1`` and their mirror images ``F..2F-1``, which
         see the frequencies of the other sign; the average of order 0 is complex.
-    chunk_bytes : int, optional
-        Aim for the size of the maps held at a time. Default: by device.
+    memory : int, optional
+        Bytes that a pass may use beside the filters, as predicted; chunks are made smaller until it fits. Default: half
+        of what is free on the device.
 
     Attributes
     ----------
@@ -125,7 +126,7 @@ class Scattering1D(Transform):
         tight: bool = False,
         dtype: torch.dtype = torch.float32,
         complex_input: bool = False,
-        chunk_bytes: int | None = None,
+        memory: int | None = None,
         **unknown: Any,
     ) -> None:
         owner = "Scattering1D"
@@ -162,7 +163,7 @@ class Scattering1D(Transform):
             fields=("xi", "sigma", "j"),
             out_type=out_type,
             dtype=dtype,
-            chunk_bytes=chunk_bytes,
+            memory=memory,
             J=J,
             shape=shape,
             Q=Q,

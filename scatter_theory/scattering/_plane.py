@@ -54,8 +54,9 @@ class Scattering2D(Transform):
     complex_input : bool
         Whether images are complex. Order 1 then has the wavelets ``0..F-1`` and their mirror images ``F..2F-1``, of
         directions theta + L, which see the opposite frequencies; the average of order 0 is complex.
-    chunk_bytes : int, optional
-        Aim for the size of the maps held at a time. Default: by device.
+    memory : int, optional
+        Bytes that a pass may use beside the filters, as predicted; chunks are made smaller until it fits. Default: half
+        of what is free on the device.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Scattering2D(Transform):
         oversampling: int = 0,
         dtype: torch.dtype = torch.float32,
         complex_input: bool = False,
-        chunk_bytes: int | None = None,
+        memory: int | None = None,
         **unknown: Any,
     ) -> None:
         owner = "Scattering2D"
@@ -140,7 +141,7 @@ class Scattering2D(Transform):
             fields=("j", "theta", "xi", "sigma"),
             out_type=out_type,
             dtype=dtype,
-            chunk_bytes=chunk_bytes,
+            memory=memory,
             J=J,
             shape=shape,
             L=L,

@@ -158,7 +158,6 @@ def tree_plan(
     orders: Sequence[FilterOrder],
     layout: Layout,
     dtype: torch.dtype,
-    chunk_bytes: int | None = None,
     *,
     real: bool = True,
 ) -> Plan:
@@ -172,8 +171,6 @@ def tree_plan(
     layout : Layout
     dtype : torch.dtype
         ``torch.float32`` or ``torch.float64``.
-    chunk_bytes : int, optional
-        Aim for the size of the maps held at a time. Default: by device.
     real : bool
         Whether signals are real.
     """
@@ -187,5 +184,4 @@ def tree_plan(
         tuple(tuple(maps.group for maps in generation) for generation in generations),
         tuple(LayerLayout(len(level), layout.output_shape, real or n > 0) for n, level in enumerate(levels)),
         dtype,
-        chunk_bytes,
     )

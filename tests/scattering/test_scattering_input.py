@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import scatter_theory.scattering
+from scatter_theory.engine import fitted
 from scatter_theory.scattering import Scattering1D, Scattering2D
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not decay within:UserWarning")
@@ -38,7 +39,7 @@ REFUSED_1D = [
     ({"padding": "mirror"}, "padding=.*'reflect', 'zero', 'constant', 'periodic'"),
     ({"padding": "periodic"}, r"100 samples are no multiple of 2\^3"),
     ({"dtype": torch.float16}, r"dtype=.*expected torch\.float32 or torch\.float64"),
-    ({"chunk_bytes": 0}, "chunk_bytes="),
+    ({"memory": 0}, "memory="),
 ]
 REFUSED_2D = [
     ({"J": 5}, r"J=5.*exceeds the 20 samples.*largest J is 4"),
@@ -210,6 +211,8 @@ def test_strides_and_the_input_are_left_alone(S):
 def test_many_signals_in_small_chunks():
     x = torch.randn(50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for options in ({}, {"T": 0, "out_type": "dict"}):
-        whole, cut = (Scattering1D(3, 100, 2, dtype=torch.float64, chunk_bytes=b, **options)(x) for b in (2**24, 2**12))
+        whole, cut = (Scattering1D(3, 100, 2, dtype=torch.float64, memory=b, **options) for b in (2**24, 350_000))
+        assert fitted("cut", cut.plan(), 50, x.device, cut.memory).chunk_bytes is not None
+        whole, cut = whole(x), cut(x)
         for one, other in zip(whole.values(), cut.values(), strict=True) if options else [(whole, cut)]:
             torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
