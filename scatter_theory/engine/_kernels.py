@@ -1,21 +1,14 @@
 """Compiled kernels for the CPU, built on first use where there is a C compiler.
 
 The kernels are optional: without a compiler, on another device and under transformations of torch the same plan runs
-with torch operations. The shared library is kept in the user's cache folder, one per source, compiler flags and
-processor.
+with torch operations.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import math
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from scatter_theory.compiled import compiled
 
 SOURCE = Path(__file__).with_name("_kernels.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
@@ -56,44 +51,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 @functools.cache
 def _build(dtype: torch.dtype) -> ctypes.CDLL | None:
-    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
-    if compiler is None:
-        return None
-    command = [compiler, *FLAGS, *PRECISION[dtype], str(SOURCE)]
-    key = hashlib.sha256(" ".join(command).encode() + SOURCE.read_bytes() + _processor().encode()).hexdigest()[:24]
-    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{_user()}"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if folder.stat().st_uid != _user():
-                continue
-            path = folder / f"kernels-{key}.so"
-            if not path.exists():
-                with tempfile.TemporaryDirectory(dir=folder) as build:
-                    made = Path(build) / path.name
-                    subprocess.run([*command, "-o", str(made), "-lm"], check=True, capture_output=True)
-                    made.replace(path)
-            return _typed(ctypes.CDLL(str(path)))
-        except (OSError, subprocess.CalledProcessError):
-            continue
-    return None
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scatter_theory"
-
-
-def _user() -> int:
-    """Who runs this: nobody else's library is loaded. 0, as in the files' own records, where there are no users."""
-    return os.getuid() if hasattr(os, "getuid") else 0
-
-
-def _processor() -> str:
-    """What `-march=native` depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() + platform.machine()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+    lib = compiled(SOURCE, (*FLAGS, *PRECISION[dtype]))
+    return None if lib is None else _typed(lib)
 
 
 class _Runs(ctypes.Structure):

@@ -14,6 +14,7 @@ from hypothesis import strategies as hs
 from torch.autograd import gradcheck, gradgradcheck
 
 import scatter_theory as st
+from scatter_theory import compiled
 from scatter_theory.engine import Output, _kernels, pack, without_kernels
 from scatter_theory.engine._operators import Filters, Fused, OutputMap, modulus
 
@@ -417,7 +418,7 @@ def test_networks_without_kernels(d, dtype):
 
 
 def no_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr(_kernels.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
 
 
 def failing_compiler(monkeypatch, tmp_path):
@@ -434,18 +435,18 @@ def no_folder(monkeypatch, tmp_path):
 def broken_library(monkeypatch, tmp_path):
     """The compiler writes what the loader refuses."""
     folders(monkeypatch, tmp_path)
-    monkeypatch.setattr(_kernels.shutil, "which", lambda name: "cc")
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: "cc")
 
     def write(command, **options):
         with open(command[command.index("-o") + 1], "wb") as file:
             file.write(b"no library")
 
-    monkeypatch.setattr(_kernels.subprocess, "run", write)
+    monkeypatch.setattr(compiled.subprocess, "run", write)
 
 
 def folders(monkeypatch, path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(path / "cache"))
-    monkeypatch.setattr(_kernels.tempfile, "gettempdir", lambda: str(path / "temporary"))
+    monkeypatch.setattr(compiled.tempfile, "gettempdir", lambda: str(path / "temporary"))
 
 
 @pytest.mark.parametrize("trouble", [no_compiler, failing_compiler, no_folder, broken_library])
@@ -464,12 +465,12 @@ def test_the_library_is_built_once_and_kept(monkeypatch, tmp_path, forgotten):
     assert isinstance(_kernels.library(torch.float32), ctypes.CDLL)
     (kept,) = (tmp_path / "cache").rglob("*.so")
     assert list((tmp_path / "cache").rglob("*")) == [kept.parent, kept]
-    monkeypatch.setattr(_kernels.subprocess, "run", None)
+    monkeypatch.setattr(compiled.subprocess, "run", None)
     _kernels._build.cache_clear()
     assert isinstance(_kernels.library(torch.float32), ctypes.CDLL)
-    other = tmp_path / "temporary" / f"scatter_theory-{_kernels.os.getuid()}"
+    other = tmp_path / "temporary" / f"scatter_theory-{compiled.os.getuid()}"
     other.mkdir(parents=True)
     kept.rename(other / kept.name)
-    monkeypatch.setattr(_kernels, "_cache_folder", lambda: other / kept.name / "below a file")
+    monkeypatch.setattr(compiled, "_cache_folder", lambda: other / kept.name / "below a file")
     _kernels._build.cache_clear()
     assert isinstance(_kernels.library(torch.float32), ctypes.CDLL)

@@ -1,0 +1,66 @@
+"""C sources that are compiled on first use where there is a compiler, and kept in the user's cache folder.
+
+A library is kept per source, command and processor. Only folders that belong to the user are read, so that nobody
+else's library is loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def compiled(source: Path, flags: Sequence[str]) -> ctypes.CDLL | None:
+    """The shared library of a C source; None without a compiler or where it fails.
+
+    Parameters
+    ----------
+    source : Path
+    flags : sequence of str
+        Passed to the compiler, ``-shared -fPIC`` among them.
+    """
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    if compiler is None:
+        return None
+    command = [compiler, *flags, str(source)]
+    key = hashlib.sha256(" ".join(command).encode() + source.read_bytes() + _processor().encode()).hexdigest()[:24]
+    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{_user()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_uid != _user():
+                continue
+            path = folder / f"kernels-{key}.so"
+            if not path.exists():
+                with tempfile.TemporaryDirectory(dir=folder) as build:
+                    made = Path(build) / path.name
+                    subprocess.run([*command, "-o", str(made), "-lm"], check=True, capture_output=True)
+                    made.replace(path)
+            return ctypes.CDLL(str(path))
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scatter_theory"
+
+
+def _user() -> int:
+    """The user's number; 0, as in the files' own records, where there are no users."""
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() + platform.machine()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
