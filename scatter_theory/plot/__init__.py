@@ -16,7 +16,11 @@ from scatter_theory.plot._bound import BoundDisplay
 from scatter_theory.plot._comparison import ComparisonDisplay
 from scatter_theory.plot._deformation import DeformationDisplay
 from scatter_theory.plot._energy import EnergyDisplay
+from scatter_theory.plot._estimators import EstimatorsDisplay
 from scatter_theory.plot._features import FeaturesDisplay
+from scatter_theory.plot._frontier import FrontierDisplay
+from scatter_theory.plot._histograms import LatentHistogramsDisplay
+from scatter_theory.plot._indicators import IndicatorsDisplay
 from scatter_theory.plot._littlewood_paley import LittlewoodPaleyDisplay
 from scatter_theory.plot._ratio import RatioDisplay
 from scatter_theory.plot._tiling import TilingDisplay
@@ -30,7 +34,11 @@ __all__ = [
     "ComparisonDisplay",
     "DeformationDisplay",
     "EnergyDisplay",
+    "EstimatorsDisplay",
     "FeaturesDisplay",
+    "FrontierDisplay",
+    "IndicatorsDisplay",
+    "LatentHistogramsDisplay",
     "LittlewoodPaleyDisplay",
     "RatioDisplay",
     "TilingDisplay",

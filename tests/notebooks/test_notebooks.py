@@ -28,7 +28,15 @@ def pictures(notebook):
 
 
 def test_there_are_notebooks():
-    expected = {"deformation", "extractor", "frames", "interpolation", "sharper_bounds", "translation_invariance"}
+    expected = {
+        "binary_networks",
+        "deformation",
+        "extractor",
+        "frames",
+        "interpolation",
+        "sharper_bounds",
+        "translation_invariance",
+    }
     assert expected <= {script.stem for script in SCRIPTS}
 
 

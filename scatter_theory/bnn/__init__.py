@@ -1,0 +1,60 @@
+"""Binary neural networks: gradient estimators, binary layers in any torch model, schedules, and indicators."""
+
+from scatter_theory.bnn import models, schedules
+from scatter_theory.bnn._binarize import Observer, binarize
+from scatter_theory.bnn._binarizer import Binarizer, binarizers, latent_weights
+from scatter_theory.bnn._convert import binarize_model, restore_model
+from scatter_theory.bnn._density import Density
+from scatter_theory.bnn._estimator import ESTIMATORS, Estimator, sign
+from scatter_theory.bnn._frontier import Frontier, frontier
+from scatter_theory.bnn._histograms import LatentHistograms, latent_histograms
+from scatter_theory.bnn._indicators import Indicators
+from scatter_theory.bnn._layers import BinaryConv1d, BinaryConv2d, BinaryLinear
+from scatter_theory.bnn._pareto import Pareto
+from scatter_theory.bnn._pareto_curve import ParetoCurve, pareto_curve
+from scatter_theory.bnn._periodic import FDA, BiPer
+from scatter_theory.bnn._polynomial import RBNN, ApproxSign
+from scatter_theory.bnn._population import Population, population
+from scatter_theory.bnn._reste import ReSTE
+from scatter_theory.bnn._smooth import DSQ, EDE, SwishSign
+from scatter_theory.bnn._straight_through import ClippedSTE, IdentitySTE, ReCU
+
+__all__ = [
+    "DSQ",
+    "EDE",
+    "ESTIMATORS",
+    "FDA",
+    "RBNN",
+    "ApproxSign",
+    "BiPer",
+    "Binarizer",
+    "BinaryConv1d",
+    "BinaryConv2d",
+    "BinaryLinear",
+    "ClippedSTE",
+    "Density",
+    "Estimator",
+    "Frontier",
+    "IdentitySTE",
+    "Indicators",
+    "LatentHistograms",
+    "Observer",
+    "Pareto",
+    "ParetoCurve",
+    "Population",
+    "ReCU",
+    "ReSTE",
+    "SwishSign",
+    "binarize",
+    "binarize_model",
+    "binarizers",
+    "frontier",
+    "latent_histograms",
+    "latent_weights",
+    "models",
+    "pareto_curve",
+    "population",
+    "restore_model",
+    "schedules",
+    "sign",
+]
