@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory.render import check_html
-from scatter_theory.report import _families, _figures, _sharper, _tables
+from scatter_theory.report import _binary, _families, _figures, _sharper, _tables
 from scatter_theory.report._sharper import Enclosed
 from scatter_theory.report._tables import Checks
 from scatter_theory.results import Outcome, Verdict
@@ -74,6 +74,7 @@ def page(
         ),
         _section("Deformations", _DEFORMATIONS + _table(*_tables.deformations(verdict.checks, families))),
         _section("Sharper bounds", _sharper_bounds(verdict.checks, families, enclosed, out)),
+        _section("Binary networks: estimators", _estimators(out)),
         _section("Non-linearities and poolings", _table(*_tables.modules(verdict.checks, kinds), words=True)),
         _section("Families", _contents(families) + "".join(_family(f, facts[f], verdict, out) for f in families)),
         _section("Claims", _claims()),
@@ -180,6 +181,11 @@ def _sharper_bounds(checks: Checks, families: Sequence[str], enclosed: Enclosed,
         (_sharper.ONE_SIGNAL, _sharper.one_signal(checks, enclosed)),
     )
     return "".join(text + _table(*table) for text, table in parts if table[1])
+
+
+def _estimators(out: Path) -> str:
+    picture, table = _binary.section(out)
+    return _binary.INTRODUCTION + _figure(picture, "estimating error and stability") + _table(*table)
 
 
 def _networks_of(verdict: Verdict, kinds: Mapping[str, str]) -> Verdict:

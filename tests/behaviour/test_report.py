@@ -139,13 +139,14 @@ def test_page_is_self_contained(finished):
     page = (finished[0] / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page and "http" not in page and len(page) < 8e6
     assert not re.search(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
-    assert page.count("data:image/png") == 8
+    assert page.count("data:image/png") == 9
     heads = (
         "Nothing is violated",
         "Wavelets, tiny",
         "Layers needed",
         "Deformations",
         "Sharper bounds",
+        "Binary networks",
         "translations up to 2 samples",
     )
     for text in (*heads, "stand-in", "360 samples per second"):
@@ -169,8 +170,9 @@ def pixels(png):
 def test_figures_are_drawn(finished):
     figures = sorted((finished[0] / "figures").iterdir())
     assert {p.name for p in figures} == {
-        "inputs.png", "overview.png", "sharper.png", "wavelets-tiny-deformation.png", "wavelets-tiny-energy.png",
-        "wavelets-tiny-littlewood-paley.png", "wavelets-tiny-tiling.png", "wavelets-tiny-translation.png",
+        "estimators.png", "inputs.png", "overview.png", "sharper.png", "wavelets-tiny-deformation.png",
+        "wavelets-tiny-energy.png", "wavelets-tiny-littlewood-paley.png", "wavelets-tiny-tiling.png",
+        "wavelets-tiny-translation.png",
     }  # fmt: skip
     for path in figures:
         raw, width, height = pixels(path.read_bytes())

@@ -169,6 +169,16 @@ def test_agrees_with_plain_quadrature(estimator, density):
     assert p.uncertainty <= 1e-12
 
 
+def test_small_variances_are_not_lost():
+    for t in (1e-3, 0.1, 0.6):
+        with mp.workdps(60):
+            variance = float(cf.ede_uniform(t)[1] / mp.mpf(t) ** 2)
+        p = population(EDE(t, 1 / t), "uniform")
+        assert p.variance == pytest.approx(variance, rel=1e-8, abs=0)
+        assert p.method == (CLOSED if t > 0.5 else QUADRATURE)
+    assert population(RBNN(0.01, 100.0), "uniform").variance == pytest.approx(1e-4 / 12, rel=1e-11, abs=0)
+
+
 @pytest.mark.parametrize("o", [1.9, 1.999, 2 - 1e-6, 2 + 1e-6, 2.001, 2.1])
 def test_nothing_is_lost_near_the_power_with_a_logarithm(o):
     p = population(ReSTE(o))
