@@ -4,9 +4,9 @@ from scatter_theory.bnn import models, schedules
 from scatter_theory.bnn._binarize import Observer, binarize
 from scatter_theory.bnn._binarizer import Binarizer, binarizers, latent_weights
 from scatter_theory.bnn._convert import binarize_model, restore_model
-from scatter_theory.bnn._density import Density
+from scatter_theory.bnn._density import CustomDensity, Density, Normal, Uniform
 from scatter_theory.bnn._estimator import ESTIMATORS, Estimator, sign
-from scatter_theory.bnn._frontier import Frontier, frontier
+from scatter_theory.bnn._frontier import Frontier, Measured, frontier, typical_estimators
 from scatter_theory.bnn._histograms import LatentHistograms, latent_histograms
 from scatter_theory.bnn._indicators import Indicators
 from scatter_theory.bnn._layers import BinaryConv1d, BinaryConv2d, BinaryLinear
@@ -32,12 +32,15 @@ __all__ = [
     "BinaryConv2d",
     "BinaryLinear",
     "ClippedSTE",
+    "CustomDensity",
     "Density",
     "Estimator",
     "Frontier",
     "IdentitySTE",
     "Indicators",
     "LatentHistograms",
+    "Measured",
+    "Normal",
     "Observer",
     "Pareto",
     "ParetoCurve",
@@ -45,6 +48,7 @@ __all__ = [
     "ReCU",
     "ReSTE",
     "SwishSign",
+    "Uniform",
     "binarize",
     "binarize_model",
     "binarizers",
@@ -57,4 +61,5 @@ __all__ = [
     "restore_model",
     "schedules",
     "sign",
+    "typical_estimators",
 ]
