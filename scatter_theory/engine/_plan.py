@@ -25,7 +25,7 @@ LANE_BYTES = 8 * 2**20
 #: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy; on a processor no
 #: more than so many times the signals.
 CHUNK_BYTES = {"cpu": 8 * 2**20, "other": 256 * 2**20}
-SMALLEST_CHUNK, SIGNALS = 2**18, 4
+SMALLEST_CHUNK, SIGNALS = 2**18, 2
 
 
 class OnDevices:
@@ -210,7 +210,9 @@ class Plan:
             )
             return len(edge), max(1, size // (item * max(batch, 1) * held))
         one = item * (2 if fused else 3) * max(batch, 1) * edge.target.size
-        atoms = min(max(1, size // one), len(edge))
+        # A kernel treats so many maps side by side anyway; only a stated budget goes below that.
+        least = -(-_kernels.LANES // max(batch, 1)) if fused and self.chunk_bytes is None else 1
+        atoms = min(max(least, size // one), len(edge))
         return atoms, max(1, size // (one * atoms)) if atoms == len(edge) else 1
 
     @property
