@@ -27,7 +27,7 @@ def test_code_runs(page, tmp_path):
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks(page))],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
 
