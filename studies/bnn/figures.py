@@ -26,7 +26,7 @@ def draw(runs: Runs, path: Path) -> None:
         _stability(axes[0, 2], runs)
         quantities = (
             ("validation accuracy, %", lambda e: e["validation"], False),
-            ("estimating error of the weights (mean square)", lambda e: e["weights"]["error"], False),
+            ("estimating error of the weights (mean square)", lambda e: e["weights"]["error"], True),
             ("CV² of the gradients (mean over layers)", lambda e: e["weights"]["cv2_layers"], True),
         )
         for ax, (title, reading, log) in zip(axes[1], quantities, strict=True):

@@ -21,9 +21,10 @@ from training import accuracy
 Run = dict[str, Any]
 Runs = dict[str, dict[int, Run]]
 
-#: What the others are compared with, and the estimator whose power is swept.
+#: What the others are compared with, ReSTE with each of the powers, and with the published one.
 REFERENCE = "ste"
 SWEEP = tuple(f"reste-{o}" for o in POWERS)
+PUBLISHED = "reste-3"
 
 
 def read(out: Path) -> Runs:
@@ -210,10 +211,14 @@ def claims(runs: Runs) -> list[str]:
         lines.append(f"{quantity} {verb} at every step of o: {whole} (means), in {hold} of {len(seeds)} seeds")
     best = max(mean, key=lambda row: row.test).name
     lines.append(f"highest mean accuracy in the sweep: {best}")
-    for name in SWEEP:
-        if name != best:
-            difference, error = paired(runs[best], runs[name])
-            lines.append(f"{best} minus {name}: {difference:+.2f} ± {error:.2f}")
+    for a in dict.fromkeys((best, PUBLISHED)):
+        for b in (*SWEEP, REFERENCE, "pareto"):
+            if a != b:
+                difference, error = paired(runs[a], runs[b])
+                ahead = sum(runs[a][seed]["test"] > runs[b][seed]["test"] for seed in runs[a])
+                lines.append(
+                    f"{a} minus {b}: {difference:+.2f} ± {error:.2f}, above 0 in {ahead} of {len(runs[a])} seeds"
+                )
     return lines
 
 

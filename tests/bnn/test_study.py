@@ -221,7 +221,7 @@ def made_up(name, seed, test, error, stability):
 
 
 def test_claims_are_judged_per_seed_and_paired():
-    runs = {"ste": {seed: made_up("ste", seed, 50.0, 1.0, 1.0) for seed in (0, 1)}}
+    runs = {name: {s: made_up(name, s, 73.0 * s, 1.0, 1.0) for s in (0, 1)} for name in ("ste", "pareto")}
     for k, name in enumerate(tables.SWEEP):
         test = 70.0 + k if k < 3 else 60.0
         late = 0.5 if k == 5 else k  # in seed 1 the instability falls at the last step
@@ -233,8 +233,9 @@ def test_claims_are_judged_per_seed_and_paired():
     assert "official_e falls at every step of o: yes (means), in 2 of 2 seeds" in lines
     assert "stability rises at every step of o: no (means), in 1 of 2 seeds" in lines
     assert "highest mean accuracy in the sweep: reste-3" in lines  # 72 and 74
-    assert "reste-3 minus reste-2: +1.50 ± 0.50" in lines  # 72 - 71 and 74 - 72
-    assert "reste-3 minus reste-30: +10.50 ± 1.50" in lines  # 72 - 60 and 74 - 65
+    assert "reste-3 minus reste-2: +1.50 ± 0.50, above 0 in 2 of 2 seeds" in lines  # 72 - 71 and 74 - 72
+    assert "reste-3 minus reste-30: +10.50 ± 1.50, above 0 in 2 of 2 seeds" in lines  # 72 - 60 and 74 - 65
+    assert "reste-3 minus pareto: +36.50 ± 35.50, above 0 in 2 of 2 seeds" in lines  # 72 - 0 and 74 - 73
 
 
 def test_official_readings_are_the_released_codes_numbers(finished):
