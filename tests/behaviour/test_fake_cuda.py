@@ -1,24 +1,15 @@
 """The extractor on a pretended GPU: every frame family, non-linearity and pooling without a value on the host."""
 
-import inspect
 from contextlib import suppress
 
 import pytest
 import torch
+from engine.common import FAMILIES, NONLINEARITIES
 from fake_cuda import CUDA, on_fake_cuda
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 import scatter_theory as st
 
-FAMILIES = [
-    family
-    for family in (getattr(st.frames, name) for name in st.frames.__all__)
-    if inspect.isclass(family) and issubclass(family, st.frames.Frame) and not inspect.isabstract(family)
-]
-NONLINEARITIES = [
-    st.Modulus(), st.ReLU(), st.Tanh(), st.Sigmoid(), st.Identity(), st.LeakyReLU(), st.ELU(), st.SoftThreshold(),
-    st.GELU(), st.SiLU(), st.PhaseReLU(), st.Pointwise(torch.sin, 1.0),
-]  # fmt: skip
 POOLINGS = [
     ("dilate", st.NoPooling()),
     ("dilate", st.Subsample(2)),
