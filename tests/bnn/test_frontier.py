@@ -51,16 +51,6 @@ def agree(found, printed):
 
 # --- expected values -------------------------------------------------------------------------------------------------
 
-POWER_NORMAL = {
-    1: "0.4042308784 0.4521154392 0.9227115439",
-    1.5: "0.2260997753 0.3187912003 0.7975049923",
-    2: "0.1535266435 0.2362056464 0.6722046198",
-    3: "0.0873051779 0.1442118435 0.4770606199",
-    5: "0.0402686989 0.0697031712 0.2645694317",
-    10: "0.0125797621 0.0224395480 0.0954261032",
-    100: "0.0001591142 0.0002906691 0.0013800941",
-}
-
 RESTE_NORMAL = {
     1: "0.2665196690 0.2999232696 0.8663855975 0.1157615940 0.15422048",
     1.5: "0.1836619830 0.1965330544 0.8256280243 0.2635202506 0.38658513",
@@ -81,10 +71,10 @@ RESTE_UNIFORM = {
 }
 
 
-@pytest.mark.parametrize("o", POWER_NORMAL)
+@pytest.mark.parametrize("o", cf.POWER_ERROR_NORMAL)
 def test_error_of_the_power_function_for_normal_values(o):
     found = [population(ReSTE(float(o)), "normal", s) for s in (1.0, 0.5, 0.05)]
-    assert agree([p.error for p in found], POWER_NORMAL[o])
+    assert agree([p.error for p in found], cf.POWER_ERROR_NORMAL[o])
     assert {p.method for p in found} == {CLOSED}
 
 
