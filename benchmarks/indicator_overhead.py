@@ -22,7 +22,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from scatter_theory import bnn
-from scatter_theory.bnn._kernels import without_kernels
+from scatter_theory.compiled import without_kernels
 
 #: What is compared: name, arguments of the indicators, whether the compiled passes are used.
 SETTINGS = {

@@ -13,8 +13,27 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+_disabled = False
+
+
+@contextmanager
+def without_kernels() -> Iterator[None]:
+    """Run a block with torch operations only."""
+    global _disabled
+    before, _disabled = _disabled, True
+    try:
+        yield
+    finally:
+        _disabled = before
+
+
+def switched_off() -> bool:
+    """Whether a block `without_kernels` runs."""
+    return _disabled
 
 
 def compiled(source: Path, flags: Sequence[str]) -> ctypes.CDLL | None:

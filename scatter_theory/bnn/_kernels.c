@@ -40,86 +40,155 @@ static inline float power(float u, float k, int wide)
 /* A curve: slope * u up to a, u^k up to b, then a constant. */
 typedef struct { float a, slope, k, b, above; } curve;
 
-/* out: finite, saturated, inner; then the sum of (1 - f(u))^2 for each curve, without u = 0 if `skip_zero`. */
-void latent(const float *z, int64_t n, float inner, float outer, int64_t skip_zero, const curve *curves,
-            int64_t n_curves, double *out)
+/* Sum of (1 - f(u))^2 over the finite u = |x| > floor of a block; all of them are finite if it is `plain`, and in the
+   range of the quick power. */
+__attribute__((always_inline)) static inline double deviations(const float *x, int count, curve c, float floor,
+                                                               int line, int plain)
 {
-    float u[BLOCK], keep[BLOCK], f[BLOCK];
+    float f[BLOCK];
+    double total = 0;
+    if (!line)
+        for (int i = 0; i < count; i++)
+            f[i] = power(fabsf(x[i]), c.k, !plain);
+    for (int i = 0; i < count; i++) {
+        float u = fabsf(x[i]);
+        float y = u <= c.a ? c.slope * u : u > c.b ? c.above : line ? u : f[i];
+        float d = (plain || u <= FLT_MAX) && u > floor ? 1.0f - y : 0.0f;
+        total += (double)d * (double)d;
+    }
+    return total;
+}
+
+/* out: finite, saturated, inner; then the sum of (1 - f(u))^2 for each curve, without u = 0 if `skip_zero`. */
+static void latent_part(const float *z, int64_t n, float inner, float outer, int64_t skip_zero, const curve *curves,
+                        int64_t n_curves, double *out)
+{
+    const float least = FLT_MIN, most = 1e30f;
+    uint32_t first, last;
+    memcpy(&first, &least, sizeof first);
+    memcpy(&last, &most, sizeof last);
+    float floor = skip_zero ? 0.0f : -1.0f;
     for (int64_t j = 0; j < 3 + n_curves; j++)
         out[j] = 0;
     for (int64_t start = 0; start < n; start += BLOCK) {
         int count = (int)(n - start < BLOCK ? n - start : BLOCK);
         const float *x = z + start;
-        int32_t finite = 0, saturated = 0, within = 0, odd = 0;
+        int32_t finite = count, saturated = 0, within = 0;
+        uint32_t low = UINT32_MAX, high = 0; /* the order of non-negative floats is that of their bits, NaN is last */
         for (int i = 0; i < count; i++) {
-            float v = fabsf(x[i]);
-            int is = v <= FLT_MAX;
-            v = is ? v : 0.0f;
-            u[i] = v;
-            keep[i] = is && !(skip_zero && v == 0.0f) ? 1.0f : 0.0f;
-            finite += is;
-            saturated += v > outer;
-            within += is && v <= inner;
+            uint32_t bits;
+            memcpy(&bits, &x[i], sizeof bits);
+            bits &= 0x7fffffff;
+            low = bits - 1 < low ? bits - 1 : low; /* 0 does not count */
+            high = bits > high ? bits : high;
+            float u = fabsf(x[i]);
+            saturated += u > outer;
+            within += u <= inner;
         }
-        for (int i = 0; i < count; i++)
-            odd += (u[i] < FLT_MIN && u[i] > 0.0f) + (u[i] > 1e30f);
+        int plain = low >= first - 1 && high <= last;
+        if (!plain) {
+            finite = saturated = 0;
+            for (int i = 0; i < count; i++) {
+                float u = fabsf(x[i]);
+                finite += u <= FLT_MAX;
+                saturated += u <= FLT_MAX && u > outer;
+            }
+        }
         out[0] += finite;
         out[1] += saturated;
         out[2] += within;
         for (int64_t j = 0; j < n_curves; j++) {
-            curve c = curves[j];
-            double total = 0;
-            if (c.k == 1.0f)
-                memcpy(f, u, sizeof f);
-            else if (odd)
-                for (int i = 0; i < count; i++)
-                    f[i] = power(u[i], c.k, 1);
+            int line = curves[j].k == 1.0f;
+            if (line && plain)
+                out[3 + j] += deviations(x, count, curves[j], floor, 1, 1);
+            else if (line)
+                out[3 + j] += deviations(x, count, curves[j], floor, 1, 0);
+            else if (plain)
+                out[3 + j] += deviations(x, count, curves[j], floor, 0, 1);
             else
-                for (int i = 0; i < count; i++)
-                    f[i] = power(u[i], c.k, 0);
-            for (int i = 0; i < count; i++) {
-                float y = u[i] <= c.a ? c.slope * u[i] : u[i] > c.b ? c.above : f[i];
-                double d = (double)((1.0f - y) * keep[i]);
-                total += d * d;
-            }
-            out[3 + j] += total;
+                out[3 + j] += deviations(x, count, curves[j], floor, 0, 0);
         }
     }
 }
 
-/* out: number, mean and sum of squared deviations of the finite |g|. */
-void gradient(const float *g, int64_t n, double *out)
+/* Adds the moments of other numbers. */
+static inline void join(double *number, double *mean, double *M2, double n, double m, double S)
+{
+    if (n == 0)
+        return;
+    double whole = *number + n, delta = m - *mean;
+    *M2 += S + delta * delta * *number * n / whole;
+    *mean += delta * n / whole;
+    *number = whole;
+}
+
+/* out: number, mean and sum of squared deviations of the finite |g|.
+
+   Each block is read once, about the mean of those before, the first one about its own: what is lost by that is small
+   beside the squared distance of the means, which is part of the sum. */
+static void gradient_part(const float *g, int64_t n, double *out)
 {
     double number = 0, mean = 0, M2 = 0;
-    float u[BLOCK], keep[BLOCK];
     for (int64_t start = 0; start < n; start += BLOCK) {
         int count = (int)(n - start < BLOCK ? n - start : BLOCK);
-        int32_t finite = 0;
-        double sum = 0, rest = 0, squares = 0;
-        for (int i = 0; i < count; i++) {
-            float v = fabsf(g[start + i]);
-            int is = v <= FLT_MAX;
-            u[i] = is ? v : 0.0f;
-            keep[i] = is ? 1.0f : 0.0f;
-            finite += is;
-            sum += (double)u[i];
+        const float *x = g + start;
+        if (!number) {
+            double sum = 0;
+            int32_t finite = 0;
+            for (int i = 0; i < count; i++) {
+                float u = fabsf(x[i]);
+                finite += u <= FLT_MAX;
+                sum += (double)(u <= FLT_MAX ? u : 0.0f);
+            }
+            mean = finite ? sum / finite : 0.0;
         }
-        if (!finite)
-            continue;
-        double here = sum / finite;
+        int32_t finite = 0;
+        double rest = 0, squares = 0;
         for (int i = 0; i < count; i++) {
-            double d = ((double)u[i] - here) * (double)keep[i];
+            float u = fabsf(x[i]);
+            double d = u <= FLT_MAX ? (double)u - mean : 0.0;
+            finite += u <= FLT_MAX;
             rest += d;
             squares += d * d;
         }
-        squares -= rest * rest / finite;
-        here += rest / finite;
-        double whole = number + finite, delta = here - mean;
-        M2 += (squares > 0 ? squares : 0) + delta * delta * number * finite / whole;
-        mean += delta * finite / whole;
-        number = whole;
+        if (!finite)
+            continue;
+        double within = squares - rest * rest / finite;
+        join(&number, &mean, &M2, finite, mean + rest / finite, within > 0 ? within : 0);
     }
     out[0] = number;
     out[1] = mean;
     out[2] = M2;
+}
+
+/* The same in parts, one per thread, each of whole blocks. */
+static int64_t part(int64_t n, int64_t i, int64_t parts)
+{
+    int64_t blocks = (n + BLOCK - 1) / BLOCK, end = blocks * i / parts * BLOCK;
+    return end < n ? end : n;
+}
+
+void latent(const float *z, int64_t n, float inner, float outer, int64_t skip_zero, const curve *curves,
+            int64_t n_curves, int64_t parts, double *out)
+{
+    int64_t size = 3 + n_curves;
+#pragma omp parallel for num_threads(parts) if (parts > 1)
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t start = part(n, i, parts);
+        latent_part(z + start, part(n, i + 1, parts) - start, inner, outer, skip_zero, curves, n_curves, out + i * size);
+    }
+    for (int64_t i = 1; i < parts; i++)
+        for (int64_t j = 0; j < size; j++)
+            out[j] += out[i * size + j];
+}
+
+void gradient(const float *g, int64_t n, int64_t parts, double *out)
+{
+#pragma omp parallel for num_threads(parts) if (parts > 1)
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t start = part(n, i, parts);
+        gradient_part(g + start, part(n, i + 1, parts) - start, out + 3 * i);
+    }
+    for (int64_t i = 1; i < parts; i++)
+        join(&out[0], &out[1], &out[2], out[3 * i], out[3 * i + 1], out[3 * i + 2]);
 }

@@ -10,8 +10,6 @@ import ctypes
 import functools
 import itertools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 from scatter_theory.bnn._estimator import Estimator
 from scatter_theory.bnn._reste import ReSTE
 from scatter_theory.bnn._straight_through import ClippedSTE, IdentitySTE
-from scatter_theory.compiled import compiled
+from scatter_theory.compiled import compiled, switched_off
 
 SOURCE = Path(__file__).with_name("_kernels.c")
 FLAGS = (
@@ -28,23 +26,13 @@ FLAGS = (
     "-shared", "-fPIC",
 )  # fmt: skip
 
-_disabled = False
-
-
-@contextmanager
-def without_kernels() -> Iterator[None]:
-    """Run a block with torch operations only."""
-    global _disabled
-    before, _disabled = _disabled, True
-    try:
-        yield
-    finally:
-        _disabled = before
+#: Least number of entries for a thread.
+PART = 1 << 15
 
 
 def library() -> ctypes.CDLL | None:
     """The compiled passes; None where they cannot be had or are switched off."""
-    return None if _disabled else _build()
+    return None if switched_off() else _build()
 
 
 def fits(x: Tensor) -> bool:
@@ -75,18 +63,26 @@ def stops_beyond_its_limit(estimator: Estimator) -> bool:
 
 def latent(z: Tensor, limits: tuple[float, float], skip_zero: bool, curves: list[tuple[float, ...]]) -> list[float]:
     """Finite, saturated, inner; then the sum of squared deviations of each curve."""
-    out = (ctypes.c_double * (3 + len(curves)))()
+    size, parts = 3 + len(curves), _parts(z)
+    out = (ctypes.c_double * (size * parts))()
     table = (ctypes.c_float * (5 * len(curves)))(*itertools.chain.from_iterable(curves))
     inner, outer = limits
-    _call().latent(z.data_ptr(), z.numel(), inner if inner > 0 else -1.0, outer, skip_zero, table, len(curves), out)
-    return list(out)
+    bounds = (inner if inner > 0 else -1.0, outer)
+    _call().latent(z.data_ptr(), z.numel(), *bounds, skip_zero, table, len(curves), parts, out)
+    return out[:size]
 
 
 def gradient(g: Tensor) -> list[float]:
     """Number, mean and sum of squared deviations of the finite moduli."""
-    out = (ctypes.c_double * 3)()
-    _call().gradient(g.data_ptr(), g.numel(), out)
-    return list(out)
+    parts = _parts(g)
+    out = (ctypes.c_double * (3 * parts))()
+    _call().gradient(g.data_ptr(), g.numel(), parts, out)
+    return out[:3]
+
+
+def _parts(x: Tensor) -> int:
+    """Threads that are worth their start."""
+    return max(1, min(torch.get_num_threads(), x.numel() // PART))
 
 
 def _call() -> ctypes.CDLL:
@@ -97,13 +93,13 @@ def _call() -> ctypes.CDLL:
 
 @functools.cache
 def _build() -> ctypes.CDLL | None:
-    lib = compiled(SOURCE, FLAGS)
+    lib = compiled(SOURCE, (*FLAGS, "-fopenmp")) or compiled(SOURCE, FLAGS)
     return None if lib is None else _typed(lib)
 
 
 def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
     pointer, size, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-    lib.latent.argtypes = [pointer, size, real, real, size, pointer, size, pointer]
-    lib.gradient.argtypes = [pointer, size, pointer]
+    lib.latent.argtypes = [pointer, size, real, real, size, pointer, size, size, pointer]
+    lib.gradient.argtypes = [pointer, size, size, pointer]
     lib.latent.restype = lib.gradient.restype = None
     return lib

@@ -3,7 +3,6 @@
 from scatter_theory.engine._error import EngineError, measured_error, probes
 from scatter_theory.engine._execute import Piece, Run, collect
 from scatter_theory.engine._full_grid import BLOCK_BYTES, FullGrid
-from scatter_theory.engine._kernels import without_kernels
 from scatter_theory.engine._memory import check_full, check_memory, fitted, signals_with_gradient
 from scatter_theory.engine._network import NetworkPlanner, emitted_shape
 from scatter_theory.engine._output import Output, output_map
@@ -41,5 +40,4 @@ __all__ = [
     "signals_with_gradient",
     "signed",
     "widths",
-    "without_kernels",
 ]

@@ -9,15 +9,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from scatter_theory.compiled import compiled
+from scatter_theory.compiled import compiled, switched_off
 
 SOURCE = Path(__file__).with_name("_kernels.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
@@ -30,23 +28,10 @@ LARGEST_RADIX, TILE = 31, 8
 #: Maps that are treated side by side.
 LANES = 8
 
-_disabled = False
-
-
-@contextmanager
-def without_kernels() -> Iterator[None]:
-    """Run a block with torch operations only."""
-    global _disabled
-    before, _disabled = _disabled, True
-    try:
-        yield
-    finally:
-        _disabled = before
-
 
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The compiled kernels for a real dtype; None where they cannot be had or are switched off."""
-    return None if _disabled else _build(dtype)
+    return None if switched_off() else _build(dtype)
 
 
 @functools.cache

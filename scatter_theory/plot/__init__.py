@@ -23,6 +23,7 @@ from scatter_theory.plot._histograms import LatentHistogramsDisplay
 from scatter_theory.plot._indicators import IndicatorsDisplay
 from scatter_theory.plot._littlewood_paley import LittlewoodPaleyDisplay
 from scatter_theory.plot._ratio import RatioDisplay
+from scatter_theory.plot._style import house_style
 from scatter_theory.plot._tiling import TilingDisplay
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "RatioDisplay",
     "TilingDisplay",
     "display_of",
+    "house_style",
 ]
 
 

@@ -17,7 +17,7 @@ def draw(runs: Runs, path: Path) -> None:
     """Write the figure to a file, as a PNG image."""
     import matplotlib.pyplot as plt
 
-    from scatter_theory.plot._style import house_style
+    from scatter_theory.plot import house_style
 
     with house_style():
         figure, axes = plt.subplots(2, 3, figsize=(12, 6.6))

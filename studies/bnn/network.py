@@ -29,20 +29,13 @@ def resnet8(width: int, seed: int) -> ResNet:
     return net
 
 
-def normal_error(estimator: bnn.Estimator) -> float:
-    """Mean of (1 - f(|z|))^2 for z of the normal law of variance 1, by the trapezoidal rule in z = v^3."""
-    v = torch.linspace(0, 2.2, 200_001, dtype=torch.float64)
-    density = 2 * torch.exp(-(v**6) / 2) / (2 * torch.pi) ** 0.5 * 3 * v**2
-    return float(torch.trapezoid(density * (1 - estimator.surrogate(v**3)) ** 2, v))
-
-
 @cache
 def equal_error(estimator: bnn.Estimator) -> bnn.Pareto:
-    """Pareto estimator with the same `normal_error`, its sharpness rounded to three digits after the point."""
-    goal, low, high = normal_error(estimator), 0.1, 100.0
+    """Pareto estimator with the same mean error over N(0, 1), its sharpness rounded to three digits after the point."""
+    goal, low, high = bnn.population(estimator).error, 0.1, 100.0
     while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (middle, high) if normal_error(bnn.Pareto(middle)) > goal else (low, middle)
+        low, high = (middle, high) if bnn.population(bnn.Pareto(middle)).error > goal else (low, middle)
     return bnn.Pareto(round(low, 3))
 
 

@@ -1,6 +1,7 @@
 """The state of one binarised tensor: known values, pieces, samples, edges of the number range, a pretended GPU."""
 
 import math
+from fractions import Fraction
 from typing import get_args
 
 import pytest
@@ -14,6 +15,7 @@ from scatter_theory.bnn import _kernels
 from scatter_theory.bnn._indicator_tally import COMPARED, COUNTERS, Tally
 from scatter_theory.bnn._measures import flips, packed, signs, tally
 from scatter_theory.bnn._reste import Convention
+from scatter_theory.compiled import without_kernels
 from scatter_theory.meters import Moments
 from scatter_theory.meters._chunks import CHUNK
 
@@ -173,7 +175,7 @@ def test_compiled_passes_count_what_torch_does(curve, sign_zero):
     quick = measured(z, G, RESTE, curves, sign_zero)
     whole = measured(z, G, RESTE, [curve, RESTE], sign_zero)
     same(Tally.unpack(packed(z, RESTE.gradient(z, G), RESTE, [curve, RESTE], sign_zero)), whole, 0)
-    with _kernels.without_kernels():
+    with without_kernels():
         assert _kernels.library() is None
         slow = measured(z, G, RESTE, curves, sign_zero)
     assert torch.equal(quick.counts.values, slow.counts.values)
@@ -204,6 +206,40 @@ def test_compiled_moments_do_not_cancel():
     state = Moments.of(g)
     assert int(number) == 50_001 and float(mean) == pytest.approx(float(state.mean), rel=1e-14)
     assert float(M2) == pytest.approx(float(state.M2), rel=1e-11)
+
+
+@needs_kernels
+def test_compiled_moments_of_blocks_that_differ():
+    """Blocks without a finite number, of equal numbers, far below and far above those before them."""
+    nothing, zeros = torch.full((1024,), math.nan), torch.zeros(1024)
+    blocks = [nothing, 1e-30 * random(1024), zeros, 1e15 + zeros, 1e3 * random(1024), nothing, 2 + 1e-5 * random(700)]
+    for order in (blocks, blocks[::-1], blocks[1:4], [blocks[0], zeros + 7, zeros + 7]):
+        g = torch.cat(order)
+        number, mean, M2 = _kernels.gradient(g)
+        finite = [Fraction(abs(float(x))) for x in g if math.isfinite(x)]
+        exact = sum(finite) / len(finite)
+        assert number == len(finite)
+        assert mean == pytest.approx(float(exact), rel=1e-13)
+        assert M2 == pytest.approx(float(sum((x - exact) ** 2 for x in finite)), rel=1e-11)
+
+
+@needs_kernels
+def test_compiled_passes_on_several_threads():
+    z = random(7 * _kernels.PART + 333)
+    z[::5] *= 1e25
+    z[::1013] = math.nan
+    curves = [_kernels.as_power(bnn.ReSTE(o=3.0)), _kernels.as_power(bnn.ClippedSTE())]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3, 16):
+            torch.set_num_threads(threads)
+            found.append(_kernels.latent(z, (0.1, 1.5), True, curves) + _kernels.gradient(z))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert other[:3] == found[0][:3] and other[5] == found[0][5]
+        assert other == pytest.approx(found[0], rel=1e-12)
 
 
 @needs_kernels

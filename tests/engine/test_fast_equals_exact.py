@@ -26,7 +26,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as hs
 
 import scatter_theory as st
-from scatter_theory.engine import _full_grid, without_kernels
+from scatter_theory.compiled import without_kernels
+from scatter_theory.engine import _full_grid
 
 FULL = 1000.0
 #: The stated error is the largest on the probes. Fresh white noise has exceeded it by this factor at most, over all

@@ -12,7 +12,7 @@ from engine.common import GRIDS, draw
 from torch.autograd import forward_ad
 
 import scatter_theory as st
-from scatter_theory.engine import without_kernels
+from scatter_theory.compiled import without_kernels
 
 # torch itself uses it when forward derivatives are first asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")

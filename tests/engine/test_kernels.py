@@ -15,7 +15,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import scatter_theory as st
 from scatter_theory import compiled
-from scatter_theory.engine import Output, _kernels, pack, without_kernels
+from scatter_theory.compiled import without_kernels
+from scatter_theory.engine import Output, _kernels, pack
 from scatter_theory.engine._operators import Filters, Fused, OutputMap, modulus
 
 needs_kernels = pytest.mark.skipif(

@@ -11,7 +11,7 @@ import torch
 from engine.common import GRIDS, draw, network
 
 import scatter_theory as st
-from scatter_theory.engine import without_kernels
+from scatter_theory.compiled import without_kernels
 
 NETWORKS = {
     "line": lambda **o: network(
