@@ -13,15 +13,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: Bytes of a block at least: it seldom has to grow, and what is never touched costs no memory. Blocks above 32 MiB go
-#: back to the operating system when they are freed.
-SMALLEST = 2**25 + 1
+#: Bytes of a block at least, so that it seldom has to grow: what is never touched costs no memory. Blocks above 32 MiB
+#: go back to the operating system when they are freed; where chunks are small, that would cost a tenth of the time.
+LARGE, SMALL = 2**25 + 1, 2**21
 
 
 class Room:
-    """One block per depth; what was handed out for it before is overwritten."""
+    """One block per depth; what was handed out for it before is overwritten.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    chunk : int
+        Bytes aimed at for the maps of a chunk.
+    """
+
+    def __init__(self, chunk: int) -> None:
+        self._least = LARGE if chunk > SMALL else SMALL
         self._blocks: dict[int, Tensor] = {}
 
     def __call__(self, depth: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -31,5 +38,5 @@ class Room:
         if block is None or block.numel() < size or block.dtype != dtype:
             self._blocks.pop(depth, None)
             del block
-            block = self._blocks[depth] = torch.empty(max(size, SMALLEST // dtype.itemsize + 1), dtype=dtype)
+            block = self._blocks[depth] = torch.empty(max(size, self._least // dtype.itemsize + 1), dtype=dtype)
         return block[:size].view(tuple(shape))

@@ -62,7 +62,7 @@ class Run:
 
     def __init__(self, plan: Plan, *, book: bool = False, maps: bool = False) -> None:
         self.plan, self.book, self.maps = plan, book, maps
-        self._room = Room()
+        self._room: Room | None = None
 
     def batches(self, x: Tensor) -> Iterator[slice]:
         """Slices of a batch for which the maps of a chunk stay near the size aimed at."""
@@ -72,6 +72,7 @@ class Run:
     def __call__(self, x: Tensor) -> Iterator[Piece]:
         """All pieces for signals ``(batch, *shape)``."""
         root = self.plan.root
+        self._room = self._room or Room(self.plan.chunk_size(len(x), x.device.type))
         u = x.unsqueeze(1)
         energy = _squares(u).sum(1) * root.cell_volume if self.book else None
         yield from self._expand(root, 0, u, None, energy)

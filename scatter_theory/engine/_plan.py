@@ -25,7 +25,7 @@ LANE_BYTES = 8 * 2**20
 #: Size aimed at for the maps held at a time: cached on a processor, large enough to keep a GPU busy; on a processor no
 #: more than so many times the signals.
 CHUNK_BYTES = {"cpu": 8 * 2**20, "other": 256 * 2**20}
-SMALLEST_CHUNK, SIGNALS = 2**18, 2
+SMALLEST_CHUNK, SIGNALS = 2**21, 3
 
 
 class OnDevices:
@@ -197,7 +197,8 @@ class Plan:
     def batch_chunk(self, batch: int, device: str = "cpu") -> int:
         """Signals taken at a time, so that they and their spectra stay near the size aimed at."""
         item = torch.finfo(self.precision).bits // 8
-        chosen = self.chunk_size(batch, device) // max(item * 3 * self.root.size, 1)
+        size = CHUNK_BYTES["cpu" if device == "cpu" else "other"] if self.chunk_bytes is None else self.chunk_bytes
+        chosen = size // max(item * 3 * self.root.size, 1)
         least = _kernels.LANES if self.chunk_bytes is None else max(min(chosen, _kernels.LANES), 1)
         return max(chosen // _kernels.LANES * _kernels.LANES, least)
 

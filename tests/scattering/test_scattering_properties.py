@@ -10,7 +10,8 @@ import torch
 from scattering.naive import naive
 from torch.autograd import gradcheck
 
-from scatter_theory.engine import _output, without_kernels
+from scatter_theory.compiled import without_kernels
+from scatter_theory.engine import _output
 from scatter_theory.scattering import Scattering1D, Scattering2D
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not decay within:UserWarning")
