@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from batches import Data, Split
-from folders import FolderSplit
-from parallel import Place, Precision, place
-from readers import DataError, cifar, image_folders
 from recipes import PAPER, Preset
-from training import replace_file, train
+from training import train
+
+from studies.shared.batches import Data, Split
+from studies.shared.files import replace_file
+from studies.shared.folders import FolderSplit
+from studies.shared.parallel import Place, Precision, place
+from studies.shared.readers import DataError, cifar, image_folders
 
 #: Presets for each data set. CIFAR-100 has the recipe of CIFAR-10, as none was published.
 PRESETS = {"paper": {**PAPER, "cifar100": PAPER["cifar10"]}}

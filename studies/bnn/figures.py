@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from network import POWERS
-from tables import SWEEP, Runs, rows, spread
+from tables import SWEEP, Runs, rows
+
+from studies.shared.summary import spread
 
 #: Estimators that are compared over the epochs, with their labels.
 COMPARED = {"ste": "clipped STE", "ede": "EDE", "pareto": "Pareto", "reste-3": "ReSTE, o = 3"}

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from batches import Data
-from fashion import find, load
 from figures import draw
 from network import build, estimators
 from tables import claims, linear_accuracy, markdown, read, rows, write_csv
-from training import Recipe, replace_file, train
+from training import Recipe, train
+
+from studies.shared.batches import Data
+from studies.shared.fashion import find, load
+from studies.shared.files import replace_file, text
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,9 @@ def run(plan: Plan, data: Data, name: str, seed: int, out: Path) -> None:
     model = build(estimators()[name], plan.width, seed)
     result = train(model, data, replace(plan.recipe, seed=seed), checkpoint=checkpoint, name=target.stem)
     versions = {"torch": torch.__version__, "python": platform.python_version()}
-    text = _text({"settings": wanted, "versions": versions, **result})
-    replace_file(target, lambda path: path.write_text(text))
+    content = text({"settings": wanted, "versions": versions, **result})
+    replace_file(target, lambda path: path.write_text(content))
     checkpoint.unlink()
-
-
-def _text(result: dict[str, Any]) -> str:
-    """JSON with one line per epoch and five significant digits."""
-    history = ",\n".join(json.dumps(_rounded(row)) for row in result["history"])
-    head = json.dumps({key: value for key, value in result.items() if key != "history"})
-    return f'{head[:-1]},\n"history": [\n{history}\n]}}\n'
-
-
-def _rounded(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {key: _rounded(value) for key, value in x.items()}
-    return float(f"{x:.5g}") if isinstance(x, float) else x
 
 
 def run_part(plan: Plan, data: Data, out: Path, part: int, parts: int) -> None:
@@ -113,11 +102,11 @@ def summarise(plan: Plan, data: Data, out: Path) -> str:
     found = read(out)
     runs = {name: {seed: found[name][seed] for seed in plan.seeds} for name in estimators()}
     table = rows(runs)
-    text = "\n".join([markdown(table, linear_accuracy(data)), "", *(f"* {line}" for line in claims(runs))]) + "\n"
-    (out / "table.md").write_text(text)
+    report = "\n".join([markdown(table, linear_accuracy(data)), "", *(f"* {line}" for line in claims(runs))]) + "\n"
+    (out / "table.md").write_text(report)
     write_csv(table, out / "table.csv")
     draw(runs, out / "figure.png")
-    return text
+    return report
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from batches import Data
 from network import POWERS
 from torch import nn
 from torch.nn import functional as F
-from training import accuracy
+
+from studies.shared.batches import Data
+from studies.shared.summary import accuracy, spread, table_lines
 
 Run = dict[str, Any]
 Runs = dict[str, dict[int, Run]]
@@ -34,12 +35,6 @@ def read(out: Path) -> Runs:
         run = json.loads(path.read_text())
         runs.setdefault(run["settings"]["name"], {})[run["settings"]["recipe"]["seed"]] = run
     return runs
-
-
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and its standard error; the latter NaN for a single value."""
-    n, mean = len(values), sum(values) / len(values)
-    return mean, math.sqrt(sum((x - mean) ** 2 for x in values) / (n - 1) / n) if n > 1 else math.nan
 
 
 def paired(a: dict[int, Run], b: dict[int, Run]) -> tuple[float, float]:
@@ -163,15 +158,11 @@ def write_csv(table: Iterable[Row], path: Path) -> None:
 def markdown(table: Sequence[Row], linear: float) -> str:
     """Two tables: accuracies, and the two indicators."""
     head = ["estimator", "test, %", f"minus {REFERENCE}", "validation, %", "loss", "CPU s"]
-    lines = _lines(head, ([r.name, *_accuracies(r)] for r in table))
+    lines = table_lines(head, ([r.name, *_accuracies(r)] for r in table))
     lines += [f"| linear classifier | {linear:.2f} |" + " |" * (len(head) - 2), ""]
     head = ["estimator", "official e", "official s", "error", "var", "CV2", "inner", "act. error", "act. CV2"]
-    lines += _lines(head, ([r.name, *_indicators(r)] for r in table if not math.isnan(r.official_e)))
+    lines += table_lines(head, ([r.name, *_indicators(r)] for r in table if not math.isnan(r.official_e)))
     return "\n".join(lines)
-
-
-def _lines(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)]
 
 
 def _accuracies(r: Row) -> list[str]:

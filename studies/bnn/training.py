@@ -8,24 +8,22 @@ given by a `parallel.Place`.
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from batches import Data, Split, plan, ready
-from folders import FolderSplit
-from parallel import Place
 from torch import nn
 from torch.nn import functional as F
 
 from scatter_theory import bnn
 from scatter_theory.meters import Report
+from studies.shared.batches import Data, plan, ready
+from studies.shared.files import replace_file, say
+from studies.shared.parallel import Place
+from studies.shared.summary import ALONE, accuracy
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,6 @@ class Recipe:
     readings: int = 4
 
 
-#: One process, on the CPU.
-ALONE = Place()
-
-
 def learning_rate(recipe: Recipe, epoch: int) -> float:
     r"""Learning rate in an epoch, counted from 0: linear up to the highest, then a half cosine towards 0.
 
@@ -97,17 +91,6 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
         return recipe.lr * (1 + math.cos(step * (epoch - 2 * before))) / (1 + math.cos(step * before))
     done = (epoch - recipe.warm_up) / (recipe.epochs - recipe.warm_up)
     return recipe.lr * (1 + math.cos(math.pi * done)) / 2
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, split: Split | FolderSplit, where: Place = ALONE) -> float:
-    """Share of the images that are classified correctly, in per cent; the same in all processes."""
-    model.eval()
-    right = torch.zeros((), dtype=torch.int64, device=where.device)
-    for batch in split.plain(where.share):
-        x, y = ready(batch, where.device)
-        right += (model(x).argmax(1) == y).sum()
-    return 100 * int(where.total(right)) / len(split)
 
 
 def schedule_of(model: nn.Module, recipe: Recipe) -> bnn.schedules.Schedule | None:
@@ -200,7 +183,7 @@ def train(
             schedule.step()
         spent += time.process_time() - start
         if where.rank == 0:
-            _say(f"{name}: epoch {epoch + 1}/{recipe.epochs}, loss {row['loss']:.4f}, {row['validation']:.2f} %")
+            say(f"{name}: epoch {epoch + 1}/{recipe.epochs}, loss {row['loss']:.4f}, {row['validation']:.2f} %")
         if checkpoint is not None and where.rank == 0:
             state = {
                 "recipe": asdict(recipe),
@@ -294,14 +277,3 @@ def readings(report: Report) -> dict[str, dict[str, float]]:
         finite = {name: x[~torch.isnan(torch.from_numpy(x)).numpy()] for name, x in values.items()}
         result[role] = {name: float(x.mean()) for name, x in finite.items() if x.size}
     return result
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and move it there, so that it is never half written."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    write(beside)
-    os.replace(beside, path)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

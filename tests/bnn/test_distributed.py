@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
 import cifar
 import recipes
 import training
-from batches import Data, Split
-from parallel import Place, place
+
+from studies.shared.batches import Data, Split
+from studies.shared.parallel import Place, place
 
 
 def network():

@@ -14,9 +14,8 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
 
-import augmentation
-import readers
-from readers import DataError
+from studies.shared import augmentation, readers
+from studies.shared.readers import DataError
 
 
 def seeded(seed=0):

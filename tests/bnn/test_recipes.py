@@ -21,10 +21,11 @@ import cifar
 import imagenet_models
 import recipes
 import training
-from batches import Data, Split, plan, ready
-from folders import FolderSplit
-from parallel import Place
-from readers import ImageFolder
+
+from studies.shared.batches import Data, Split, plan, ready
+from studies.shared.folders import FolderSplit
+from studies.shared.parallel import Place
+from studies.shared.readers import ImageFolder
 
 
 @pytest.fixture(autouse=True)
@@ -232,17 +233,17 @@ def test_interrupted_and_resumed(tmp_path, monkeypatch, capsys, small, precision
     more = ("--precision", precision)
     assert command("cifar10", tmp_path / "binary", tmp_path / "whole", *more) == 0
     assert "in the last epoch" in capsys.readouterr().out
-    say, lines = training._say, []
+    say, lines = training.say, []
 
     def stop(line):
         lines.append(line)
         if len(lines) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_say", stop)
+    monkeypatch.setattr(training, "say", stop)
     with pytest.raises(KeyboardInterrupt):
         command("cifar10", tmp_path / "python", tmp_path / "parts", *more)
-    monkeypatch.setattr(training, "_say", say)
+    monkeypatch.setattr(training, "say", say)
     assert command("cifar10", tmp_path / "python", tmp_path / "parts", *more) == 2
     assert "is of an interrupted run. Pass --resume" in capsys.readouterr().err
     assert command("cifar10", tmp_path / "python", tmp_path / "parts", "--resume", *more) == 0

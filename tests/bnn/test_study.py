@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fashion_files import write_fashion, write_idx
 
 from scatter_theory import bnn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
 
-import fashion
 import network
 import study
 import tables
 import training
-from batches import Data, Split
+
+from studies.shared import fashion
+from studies.shared.batches import Data, Split
 
 TINY = study.Plan(training.Recipe(epochs=2, batch=20), images=60, validation=20, width=2, seeds=(0, 1))
 
@@ -34,23 +36,9 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def write_idx(path, array):
-    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes()))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """100 training and 40 test images; the i-th has one stripe at the height of its label, and brightness 100 + i."""
-    path = tmp_path_factory.mktemp("fashion")
-    for part, count in (("train", 100), ("t10k", 40)):
-        labels = np.arange(count) % 10
-        images = np.zeros((count, 28, 28))
-        for i, label in enumerate(labels):
-            images[i, 2 * label : 2 * label + 4] = 100 + i
-        write_idx(path / f"{part}-images-idx3-ubyte.gz", images)
-        write_idx(path / f"{part}-labels-idx1-ubyte.gz", labels)
-    return path
+    return write_fashion(tmp_path_factory.mktemp("fashion"))
 
 
 # --- the images ------------------------------------------------------------------------------------------------------

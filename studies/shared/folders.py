@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import torch
-from augmentation import central_crop, random_resized_crop
-from readers import ImageFolder
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from studies.shared.augmentation import central_crop, random_resized_crop
+from studies.shared.readers import ImageFolder
+
 
 class FolderSplit:
-    """Images of `folder` as ``(count, 3, size, size)``, uint8; the counterpart of ``training.Split`` in memory.
+    """Images of `folder` as ``(count, 3, size, size)``, uint8; the counterpart of ``batches.Split`` in memory.
 
     Parameters
     ----------

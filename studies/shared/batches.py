@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from augmentation import crop_and_flip, normalise
-from folders import FolderSplit
 from torch import Tensor
+
+from studies.shared.augmentation import crop_and_flip, normalise
+from studies.shared.folders import FolderSplit
 
 
 def _flip(x: Tensor, generator: torch.Generator) -> Tensor:

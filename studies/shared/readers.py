@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pickles import Refused, load_arrays
 from torch import Tensor
+
+from studies.shared.pickles import Refused, load_arrays
 
 Part = Literal["train", "test"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from batches import Data, Split
 from torch import Tensor
 from torch.nn import functional as F
+
+from studies.shared.batches import Data, Split
 
 #: Where the files usually are: Debian's package, and torchvision's folder below the working directory.
 PLACES = ("/usr/share/datasets/fashion-mnist", "data/FashionMNIST/raw", "data/fashion-mnist")

@@ -1,0 +1,37 @@
+"""Results on disk: files that are never half written, and runs as JSON with one line per entry of their history."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside its place and move it there, so that it is never half written."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    write(beside)
+    os.replace(beside, path)
+
+
+def text(result: dict[str, Any]) -> str:
+    """JSON with one line per entry of ``"history"``, the numbers there with five significant digits."""
+    history = ",\n".join(json.dumps(_rounded(row)) for row in result["history"])
+    head = json.dumps({key: value for key, value in result.items() if key != "history"})
+    return f'{head[:-1]},\n"history": [\n{history}\n]}}\n'
+
+
+def _rounded(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {key: _rounded(value) for key, value in x.items()}
+    if isinstance(x, list):
+        return [_rounded(value) for value in x]
+    return float(f"{x:.5g}") if isinstance(x, float) else x
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    print(line, file=sys.stderr, flush=True)
