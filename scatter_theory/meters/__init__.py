@@ -4,10 +4,12 @@ A meter is a frozen value. ``init`` makes the empty one, ``update`` adds a tenso
 ``finalise`` reads it out. Updating and merging never need a value on the host.
 """
 
+from scatter_theory.meters._capture import Capture
 from scatter_theory.meters._counts import Counts
 from scatter_theory.meters._moments import Moments
 from scatter_theory.meters._pooling import REDUCTIONS, Pooling, Reduction
 from scatter_theory.meters._report import Report
+from scatter_theory.meters._sites import Site
 from scatter_theory.meters._sums import Sums
 
-__all__ = ["REDUCTIONS", "Counts", "Moments", "Pooling", "Reduction", "Report", "Sums"]
+__all__ = ["REDUCTIONS", "Capture", "Counts", "Moments", "Pooling", "Reduction", "Report", "Site", "Sums"]
