@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from scatter_theory.plot._atoms import AtomsDisplay
 from scatter_theory.plot._bound import BoundDisplay
 from scatter_theory.plot._comparison import ComparisonDisplay
+from scatter_theory.plot._dead_neurons import DeadNeuronsDisplay, FiringRatesDisplay
 from scatter_theory.plot._deformation import DeformationDisplay
 from scatter_theory.plot._energy import EnergyDisplay
 from scatter_theory.plot._estimators import EstimatorsDisplay
@@ -22,7 +23,10 @@ from scatter_theory.plot._frontier import FrontierDisplay
 from scatter_theory.plot._histograms import LatentHistogramsDisplay
 from scatter_theory.plot._indicators import IndicatorsDisplay
 from scatter_theory.plot._littlewood_paley import LittlewoodPaleyDisplay
+from scatter_theory.plot._pruned_accuracy import PrunedAccuracyDisplay
+from scatter_theory.plot._pruning_history import PruningHistoryDisplay
 from scatter_theory.plot._ratio import RatioDisplay
+from scatter_theory.plot._sensitivity import SensitivityDisplay
 from scatter_theory.plot._style import house_style
 from scatter_theory.plot._tiling import TilingDisplay
 
@@ -33,15 +37,20 @@ __all__ = [
     "AtomsDisplay",
     "BoundDisplay",
     "ComparisonDisplay",
+    "DeadNeuronsDisplay",
     "DeformationDisplay",
     "EnergyDisplay",
     "EstimatorsDisplay",
     "FeaturesDisplay",
+    "FiringRatesDisplay",
     "FrontierDisplay",
     "IndicatorsDisplay",
     "LatentHistogramsDisplay",
     "LittlewoodPaleyDisplay",
+    "PrunedAccuracyDisplay",
+    "PruningHistoryDisplay",
     "RatioDisplay",
+    "SensitivityDisplay",
     "TilingDisplay",
     "display_of",
     "house_style",
