@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory.render import check_html
-from scatter_theory.report import _binary, _families, _figures, _sharper, _tables
+from scatter_theory.report import _binary, _families, _figures, _pruning, _sharper, _tables
 from scatter_theory.report._sharper import Enclosed
 from scatter_theory.report._tables import Checks
 from scatter_theory.results import Outcome, Verdict
@@ -75,6 +75,7 @@ def page(
         _section("Deformations", _DEFORMATIONS + _table(*_tables.deformations(verdict.checks, families))),
         _section("Sharper bounds", _sharper_bounds(verdict.checks, families, enclosed, out)),
         _section("Binary networks: estimators", _estimators(out)),
+        _pruned(verdict.checks, out),
         _section("Non-linearities and poolings", _table(*_tables.modules(verdict.checks, kinds), words=True)),
         _section("Families", _contents(families) + "".join(_family(f, facts[f], verdict, out) for f in families)),
         _section("Claims", _claims()),
@@ -188,9 +189,19 @@ def _estimators(out: Path) -> str:
     return _binary.INTRODUCTION + _figure(picture, "estimating error and stability") + _table(*table)
 
 
+def _pruned(checks: Checks, out: Path) -> str:
+    """The section on pruning, where it was checked."""
+    heads, rows = _pruning.table(checks)
+    if not rows:
+        return ""
+    picture = _figure(_pruning.figure(checks, out), "counted dead rates on their closed forms")
+    return _section("Pruning and dead neurons", _pruning.INTRODUCTION + picture + _table(heads, rows, words=True))
+
+
 def _networks_of(verdict: Verdict, kinds: Mapping[str, str]) -> Verdict:
-    """Without the checks of modules and single signals, which belong to no family, in the order of the columns."""
-    checks = {n: c for n, c in verdict.checks.items() if kinds.get(_tables.parts(n)[0]) not in ("module", "signal")}
+    """Without the checks of modules, single signals and pruning, which have no family, in the order of the columns."""
+    others = ("module", "signal", "pruning")
+    checks = {n: c for n, c in verdict.checks.items() if kinds.get(_tables.parts(n)[0]) not in others}
     order = list(_tables.CLAIMS)
     names = sorted(checks, key=lambda n: order.index(_tables.parts(n)[1]))
     first = {f: i for i, f in enumerate(dict.fromkeys(n.split("/")[0] for n in checks))}

@@ -15,7 +15,7 @@ from scatter_theory.deform import Translations, rotations, sinusoid
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.nonlinearities import Modulus, Nonlinearity
 from scatter_theory.poolings import NoPooling, Pooling, Sampling, Subsample
-from scatter_theory.report import _families, _figures
+from scatter_theory.report import _families, _figures, _pruning, _pruning_checks
 from scatter_theory.report._families import NONLINEARITIES, POOLINGS, Family
 from scatter_theory.report._store import plain
 from scatter_theory.results import BoundCheck
@@ -46,7 +46,7 @@ class Task:
     ----------
     key : str
         Unique name; checks are called ``key/claim``.
-    kind : {"network", "family", "module", "signal"}
+    kind : {"network", "family", "module", "signal", "pruning"}
     family : Family, optional
     nonlinearity, pooling, sampling
         The layer; None where the task is about something else.
@@ -76,6 +76,7 @@ def plan(*, quick: bool = False) -> tuple[Task, ...]:
     tasks += [Task(f"{name_of(p)} ({s})", "module", pooling=p, sampling=s) for p, s in poolings]
     for d, name in ((1, "ECG"), (2, "photograph")):
         tasks.append(Task(name, "signal", next(f for f in chosen if f.d == d)))
+    tasks.append(Task(_pruning.KEY, "pruning"))
     for family in chosen:
         tasks.append(Task(family.name, "family", family))
         tasks += [
@@ -234,4 +235,5 @@ _JOBS: dict[str, Callable[[Task, int], Iterator[Job]]] = {
     "family": _family_checks,
     "module": _module_checks,
     "signal": _signal_checks,
+    "pruning": lambda _, seed: _pruning_checks.jobs(seed),
 }
