@@ -24,7 +24,7 @@ from scatter_theory.bnn.models import resnet20
 from scatter_theory.compiled import without_kernels
 from scatter_theory.meters import Capture
 from scatter_theory.pruning import _dead, dead_neurons
-from scatter_theory.pruning._dead_run import Run
+from scatter_theory.pruning.dead._run import Run
 
 #: What is compared: name, arguments of the measurement, whether the compiled pass is used.
 SETTINGS = {

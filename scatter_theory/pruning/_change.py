@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from scatter_theory.meters import Site
-from scatter_theory.pruning._dead import Forward, dead_neurons
-from scatter_theory.pruning._dead_neurons import DeadNeurons
-from scatter_theory.pruning._modes import Statistics
-from scatter_theory.pruning._observe import observe
-from scatter_theory.pruning._static import Static
+from scatter_theory.pruning.dead._dead_neurons import DeadNeurons
+from scatter_theory.pruning.dead._measure import Forward, dead_neurons
+from scatter_theory.pruning.dead._modes import Statistics
+from scatter_theory.pruning.dead._observe import observe
+from scatter_theory.pruning.dead._static import Static
 
 Part = Literal["static_gain", "mask_effect", "training_effect"]
 Rate = Literal["total", "static", "dynamic"]

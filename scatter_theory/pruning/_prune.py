@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from scatter_theory.pruning._budgets import erk, uniform
-from scatter_theory.pruning._gradients import Loss, gradients
-from scatter_theory.pruning._lowest import lowest
-from scatter_theory.pruning._masks import Masks, weights
-from scatter_theory.pruning._prunable import Skip, prunable
-from scatter_theory.pruning._rule import Context, Rule
-from scatter_theory.pruning._rules_weights import Magnitude
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.masks._prunable import Skip, prunable
+from scatter_theory.pruning.rules._budgets import erk, uniform
+from scatter_theory.pruning.rules._gradients import Loss, gradients
+from scatter_theory.pruning.rules._lowest import lowest
+from scatter_theory.pruning.rules._rule import Context, Rule
+from scatter_theory.pruning.rules._weights import Magnitude
 from scatter_theory.seeds import Seed, seeded
 
 Scope = Literal["global", "layer", "erk"]

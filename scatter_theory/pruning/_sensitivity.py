@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from scatter_theory.pruning._gradients import Loss
-from scatter_theory.pruning._prunable import Skip, every, prunable
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import Rule
-from scatter_theory.pruning._rules_weights import Magnitude
+from scatter_theory.pruning.masks._prunable import Skip, every, prunable
+from scatter_theory.pruning.rules._gradients import Loss
+from scatter_theory.pruning.rules._rule import Rule
+from scatter_theory.pruning.rules._weights import Magnitude
 
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98)
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from scatter_theory.pruning._activate import Activate
 from scatter_theory.pruning._batch_norm import set_dead_rate
-from scatter_theory.pruning._controls import MostNegative, RandomNegative
-from scatter_theory.pruning._lowest import prune_scores
-from scatter_theory.pruning._masks import Masks, weights
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import Context
-from scatter_theory.pruning._rules_weights import Movement
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.rules._activate import Activate
+from scatter_theory.pruning.rules._controls import MostNegative, RandomNegative
+from scatter_theory.pruning.rules._lowest import prune_scores
+from scatter_theory.pruning.rules._rule import Context
+from scatter_theory.pruning.rules._weights import Movement
 
 SELECTIONS = [Activate(), RandomNegative(), Movement(), MostNegative()]
 START, END = [0.5, -0.4, -0.3, 0.2, -0.1], [0.6, -0.1, -0.35, 0.1, -0.5]

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from scatter_theory.pruning._activate_on_data import ActivateOnData
-from scatter_theory.pruning._activate_patches import patches
-from scatter_theory.pruning._controls import RandomNegative
-from scatter_theory.pruning._cycle_activate import ActivateWhilePruning
-from scatter_theory.pruning._gradients import gradients
-from scatter_theory.pruning._masks import Masks, weights
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import Context
-from scatter_theory.pruning._rules_weights import Magnitude
+from scatter_theory.pruning.cycles._activate import ActivateWhilePruning
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.rules._activate_on_data import ActivateOnData
+from scatter_theory.pruning.rules._controls import RandomNegative
+from scatter_theory.pruning.rules._gradients import gradients
+from scatter_theory.pruning.rules._patches import patches
+from scatter_theory.pruning.rules._rule import Context
+from scatter_theory.pruning.rules._weights import Magnitude
 
 
 def normal(*shape, seed=0):

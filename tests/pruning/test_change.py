@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from scatter_theory.pruning._change import PARTS, DeadNeuronChange, decompose
-from scatter_theory.pruning._dead import dead_neurons
-from scatter_theory.pruning._masks import Masks, originals
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rules_weights import Magnitude
+from scatter_theory.pruning.dead._measure import dead_neurons
+from scatter_theory.pruning.masks._masks import Masks, originals
+from scatter_theory.pruning.rules._weights import Magnitude
 
 
 def normal(*shape, seed=0):

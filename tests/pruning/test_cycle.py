@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from scatter_theory.pruning._activate import Activate
-from scatter_theory.pruning._activate_on_data import ActivateOnData
-from scatter_theory.pruning._controls import MostNegative, RandomNegative
-from scatter_theory.pruning._cycle_activate import ActivateWhilePruning
-from scatter_theory.pruning._cycle_iterative import IterativePruning
-from scatter_theory.pruning._dead import dead_neurons
-from scatter_theory.pruning._masks import Masks, originals, weights
-from scatter_theory.pruning._rules_gradient import SNIP
-from scatter_theory.pruning._rules_weights import LAMP, Magnitude, Movement, Random
+from scatter_theory.pruning.cycles._activate import ActivateWhilePruning
+from scatter_theory.pruning.cycles._iterative import IterativePruning
+from scatter_theory.pruning.dead._measure import dead_neurons
+from scatter_theory.pruning.masks._masks import Masks, originals, weights
+from scatter_theory.pruning.rules._activate import Activate
+from scatter_theory.pruning.rules._activate_on_data import ActivateOnData
+from scatter_theory.pruning.rules._controls import MostNegative, RandomNegative
+from scatter_theory.pruning.rules._gradient import SNIP
+from scatter_theory.pruning.rules._weights import LAMP, Magnitude, Movement, Random
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(1))
 Y = (X[:, 0] > X[:, 1]).long()

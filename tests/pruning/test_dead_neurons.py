@@ -13,8 +13,9 @@ from torch.nn.utils import prune as torch_prune
 from scatter_theory.bnn.models import resnet20
 from scatter_theory.compiled import without_kernels
 from scatter_theory.meters import Counts, Site
-from scatter_theory.pruning import RATES, DeadNeurons, _kernels, dead_neurons
-from scatter_theory.pruning._dead_state import COUNTERS, SiteState
+from scatter_theory.pruning import RATES, DeadNeurons, dead_neurons
+from scatter_theory.pruning.dead import _kernels
+from scatter_theory.pruning.dead._state import COUNTERS, SiteState
 
 
 def normal(*shape, seed=0, dtype=torch.float32):
@@ -619,7 +620,7 @@ def test_no_value_is_needed_on_the_host_before_the_end(rule, monkeypatch):
     """Two batches on a pretended GPU up to the read-out, which is replaced."""
     model = resnet20(width=4, order="bn_relu", generator=0)
     taken = []
-    monkeypatch.setattr("scatter_theory.pruning._dead.build", lambda run, *rest: taken.append(run))
+    monkeypatch.setattr("scatter_theory.pruning.dead._measure.build", lambda run, *rest: taken.append(run))
     with on_fake_cuda(model):
         batches = [torch.empty(2, 3, 8, 8, device=CUDA) for _ in range(2)]
         dead_neurons(model, batches, static="constant", **rule)

@@ -11,11 +11,11 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import prune as torch_prune
 
 from scatter_theory import bnn
-from scatter_theory.pruning._masks import Masks, originals, remove, weights
-from scatter_theory.pruning._prunable import prunable
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rules_weights import Random
-from scatter_theory.pruning._torch_masks import from_torch, to_torch
+from scatter_theory.pruning.masks._masks import Masks, originals, remove, weights
+from scatter_theory.pruning.masks._prunable import prunable
+from scatter_theory.pruning.masks._torch_masks import from_torch, to_torch
+from scatter_theory.pruning.rules._weights import Random
 
 NAMES = ["0.weight", "4.weight", "7.weight"]
 

@@ -9,12 +9,12 @@ import torch
 from fake_cuda import CUDA, on_fake_cuda
 from torch import nn
 
-from scatter_theory.pruning._masks import Masks
-from scatter_theory.pruning._observe import observe
-from scatter_theory.pruning._predict import _Reader, predict_dead_rate
-from scatter_theory.pruning._predict_makers import ChannelMoments, Makers
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rules_weights import Magnitude
+from scatter_theory.pruning.dead._makers import ChannelMoments, Makers
+from scatter_theory.pruning.dead._observe import observe
+from scatter_theory.pruning.dead._predict import _Reader, predict_dead_rate
+from scatter_theory.pruning.masks._masks import Masks
+from scatter_theory.pruning.rules._weights import Magnitude
 
 
 def normal(*shape, seed=0):

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
-from scatter_theory.pruning._budgets import apportion, erk, uniform
-from scatter_theory.pruning._lowest import prune_scores
-from scatter_theory.pruning._masks import Masks, originals, weights
-from scatter_theory.pruning._prunable import prunable
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import Rule
-from scatter_theory.pruning._rules_gradient import SNIP, Gradient
-from scatter_theory.pruning._rules_weights import LAMP, Magnitude, Movement, Random
+from scatter_theory.pruning.masks._masks import Masks, originals, weights
+from scatter_theory.pruning.masks._prunable import prunable
+from scatter_theory.pruning.rules._budgets import apportion, erk, uniform
+from scatter_theory.pruning.rules._gradient import SNIP, Gradient
+from scatter_theory.pruning.rules._lowest import prune_scores
+from scatter_theory.pruning.rules._rule import Rule
+from scatter_theory.pruning.rules._weights import LAMP, Magnitude, Movement, Random
 
 
 def net(seed=0):

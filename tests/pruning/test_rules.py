@@ -10,14 +10,14 @@ from fake_cuda import CUDA, _getitem
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from scatter_theory.pruning._gradients import gradients
-from scatter_theory.pruning._lookahead import Lookahead
-from scatter_theory.pruning._masks import Masks, weights
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import RULES, Context
-from scatter_theory.pruning._rules_gradient import SNIP, Gradient
-from scatter_theory.pruning._rules_weights import LAMP, Magnitude, Movement, Random
-from scatter_theory.pruning._synflow import SynFlow
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.rules._gradient import SNIP, Gradient
+from scatter_theory.pruning.rules._gradients import gradients
+from scatter_theory.pruning.rules._lookahead import Lookahead
+from scatter_theory.pruning.rules._rule import RULES, Context
+from scatter_theory.pruning.rules._synflow import SynFlow
+from scatter_theory.pruning.rules._weights import LAMP, Magnitude, Movement, Random
 
 
 def context(values, start=None, found=None, masks=None, seed=0, model=None):

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from scatter_theory.bnn import models
-from scatter_theory.pruning._lookahead import Lookahead
-from scatter_theory.pruning._masks import Masks, weights
-from scatter_theory.pruning._neighbours import Source, traced_neighbours
-from scatter_theory.pruning._prunable import prunable
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rule import Context
-from scatter_theory.pruning._synflow import SynFlow
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.masks._prunable import prunable
+from scatter_theory.pruning.rules._lookahead import Lookahead
+from scatter_theory.pruning.rules._neighbours import Source, traced_neighbours
+from scatter_theory.pruning.rules._rule import Context
+from scatter_theory.pruning.rules._synflow import SynFlow
 
 
 def filled(model, *values):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from scatter_theory.pruning._masks import Masks, weights
 from scatter_theory.pruning._prune import prune
-from scatter_theory.pruning._rules_gradient import Gradient
-from scatter_theory.pruning._rules_weights import Magnitude, Random
 from scatter_theory.pruning._sensitivity import Sensitivity, sensitivity
+from scatter_theory.pruning.masks._masks import Masks, weights
+from scatter_theory.pruning.rules._gradient import Gradient
+from scatter_theory.pruning.rules._weights import Magnitude, Random
 
 
 def net():

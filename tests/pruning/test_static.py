@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils import prune as torch_prune
 
 from scatter_theory.pruning import dead_neurons
-from scatter_theory.pruning._static import ReadPaths, ones, paths
+from scatter_theory.pruning.dead._static import ReadPaths, ones, paths
 
 
 def normal(*shape, seed=0):

@@ -1,0 +1,1 @@
+"""Counting and predicting the units that do not fire."""
