@@ -513,8 +513,9 @@ def test_degenerate_inputs():
     assert one.rate("total")[0] == 0.5
     with pytest.raises(ValueError, match="got 1 sample"):
         one.interval()
-    with pytest.raises(ValueError, match=r"`dead_neurons\(loader=...\)`: got no batch"):
-        dead_neurons(nn.ReLU(), [])
+    for nothing in ([], [torch.zeros(0, 2)]):
+        with pytest.raises(ValueError, match=r"`dead_neurons\(loader=...\)`: got no sample"):
+            dead_neurons(nn.ReLU(), nothing)
     norm = nn.Sequential(nn.BatchNorm1d(2), nn.ReLU())
     assert dead_neurons(norm, [torch.ones(1, 2)]).samples == 1
     with pytest.raises(ValueError, match=r"`statistics='batch'`: a batch has one value per channel"):

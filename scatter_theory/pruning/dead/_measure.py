@@ -145,8 +145,8 @@ def dead_neurons(
             if alive is None and static != "constant":
                 with torch.no_grad(), ReadPaths(static, statistics == "batch"):
                     alive = _alive(model, batch, watch, channel_dim, forward_fn or loss, static)
-    if not run.sizes:
-        raise ValueError("`dead_neurons(loader=...)`: got no batch, expected at least one; a rate needs samples.")
+    if not sum(run.sizes):
+        raise ValueError("`dead_neurons(loader=...)`: got no sample, expected at least one; a rate needs samples.")
     _check_sites(tuple(run.states), capture.others, expect_sites, rule)
     return build(run, alive, units, classes, facts)
 
