@@ -35,7 +35,7 @@ def draw(runs: Runs, path: Path) -> None:
                 _axis(ax, alive)
         axes[0, 0].legend()
         axes[0, 1].legend(fontsize=7)
-        axes[0, 2].legend()
+        axes[1, 2].legend(loc="lower left")
         figure.savefig(path, dpi=110)
         plt.close(figure)
 
