@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal
 
@@ -29,9 +29,12 @@ from scatter_theory.engine import (
     EngineError,
     FullGrid,
     NetworkPlanner,
+    NotTrained,
     Plan,
     Prediction,
     Run,
+    Snapshot,
+    Weights,
     check_full,
     check_memory,
     collect,
@@ -52,6 +55,7 @@ from scatter_theory.paths import (
     AllPaths,
     EnergyRule,
     FixedPaths,
+    FrequencyDecreasing,
     Path,
     PathRule,
     PathTree,
@@ -80,6 +84,11 @@ class AdmissibilityWarning(UserWarning):
 
 class FeatureExtractor(nn.Module):
     r"""Deep feature extractor; every layer may differ in everything.
+
+    Weights of learned frames are parameters of the extractor, and the atoms follow them: a pass of the exact engine
+    makes them anew, with gradients, and `banks`, bounds and plans are made anew whenever weights have changed. The fast
+    engine holds atoms as constants: it evaluates learned frames, reading their weights on the host in every pass, and
+    refuses to train them.
 
     Parameters
     ----------
@@ -159,29 +168,35 @@ class FeatureExtractor(nn.Module):
         self.reference = reference if reference is not None else grid
         self.max_bytes = max_bytes
         self.memory = check_memory("FeatureExtractor", memory)
+        found = [frame.modules() for frame in (*(layer.frame for layer in self.layers), self.final)]
+        self._learns = frozenset(n for n, modules in enumerate(found) if modules)
+        if self._learns:
+            #: Modules with the weights of learned frames, each once.
+            self.learned = nn.ModuleList({id(m): m for modules in found for m in modules}.values())
+            self._weights = Weights(self.learned)
         grids, real, banks = [grid], [not complex_input], []
         for n, layer in enumerate(self.layers):
             layer.pooling.lipschitz(grids[n], sampling)
             banks.append(bank_of(layer, grids[n], self.reference, real[n], f"layers[{n}]"))
             grids.append(layer.pooling.grid(grids[n], sampling))
             real.append(layer.keeps_real(real[n], banks[n]))
-        # Only the output atom of this bank is used, so that a half bank is as good as a full one.
-        sided = "half" if real[-1] else "both"
-        banks.append(self.final.on(grids[-1], reference=self.reference, sided=sided, real=real[-1]))
         #: Grids of layers 0..N.
         self.grids: tuple[Grid, ...] = tuple(grids)
         #: Whether the maps of layers 0..N are real for every real signal.
         self.real: tuple[bool, ...] = tuple(real)
-        #: Banks of layers 1..N and the final one (float64); only the output atom of the last is used.
-        self.banks: tuple[Bank, ...] = tuple(banks)
+        banks.append(self._bank(len(self.layers)))
+        _check_rule(paths, banks[:-1])
+        self._banks = tuple(_held(bank) if n in self._learns else bank for n, bank in enumerate(banks))
+        device = self._weights.device if self._learns else None
         for n, bank in enumerate(banks):
-            self.register_buffer(f"_output_{n}", _storable(bank.output, dtype), persistent=False)
-            if n < len(self.layers) and engine == "exact":
-                self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype), persistent=False)
+            # A learned frame has no stored atoms: what is stored then tells the precision and the device.
+            output = bank.output if n not in self._learns else torch.empty(0)
+            self.register_buffer(f"_output_{n}", _storable(output, dtype).to(device), persistent=False)
+            if n < len(self.layers) and n not in self._learns and engine == "exact":
+                self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype).to(device), persistent=False)
         self._real_output = tuple(_hermitian(bank) for bank in banks)
         self._tree = self._structural_tree() if isinstance(paths, StructuralRule) else None
         self._scales = {n: self._scales_of(level) for n, level in enumerate(self._tree.levels if self._tree else ())}
-        self._full = FullGrid(self)
         self._plan = self._fast_plan() if engine == "fast" else None
         self._probe_error: EngineError | None = None
         self._warn_unless_admissible()
@@ -198,6 +213,58 @@ class FeatureExtractor(nn.Module):
                 AdmissibilityWarning,
                 stacklevel=3,
             )
+
+    # ------------------------------------------------------------------ atoms
+
+    def _bank(self, n: int) -> Bank:
+        """Bank of layer n + 1, or the final one for n = N, as its frame makes it now."""
+        if n < len(self.layers):
+            return bank_of(self.layers[n], self.grids[n], self.reference, self.real[n], f"layers[{n}]")
+        # Only the output atom of this bank is used, so that a half bank is as good as a full one.
+        sided = "half" if self.real[n] else "both"
+        return self.final.on(self.grids[n], reference=self.reference, sided=sided, real=self.real[n])
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """Banks of layers 1..N and the final one (float64); only the output atom of the last is used.
+
+        Those of learned frames have the present weights and no gradients: ``frame.on(grid)`` has them.
+        """
+        self._refresh()
+        return self._banks
+
+    @property
+    def _full(self) -> FullGrid:
+        """The exact executor, with the atoms of this moment."""
+        if not self._learns:
+            return FullGrid(self)
+        banks = [self._bank(n).to(dtype=self.dtype) if n in self._learns else b for n, b in enumerate(self._banks)]
+        return FullGrid(Snapshot(self, tuple(banks), self._learns))
+
+    def _refresh(self) -> None:
+        """Make the banks of learned frames and the plan anew if weights have changed since."""
+        if not self._learns or not self._weights.changed(self.learned):
+            return
+        weights = Weights(self.learned)
+        with torch.inference_mode(False), torch.no_grad():  # They are used again where gradients are wanted.
+            banks = tuple(_held(self._bank(n)) if n in self._learns else b for n, b in enumerate(self._banks))
+        for n in self._learns:
+            if _structure(banks[n]) != _structure(self._banks[n]):
+                raise RuntimeError(
+                    f"`FeatureExtractor`: with other weights the frame of layer {n + 1} has other atoms: "
+                    f"{_structure(banks[n])} instead of {_structure(self._banks[n])}. Their number, labels and kind "
+                    "must not depend on weights, see `Frame.modules`."
+                )
+        self._banks, self._weights, self._probe_error = banks, weights, None
+        if self.engine == "fast":
+            self._plan = self._fast_plan()
+
+    def _untrained(self, values: Tensor) -> Tensor:
+        """The values of the fast engine: unchanged, but a backward pass towards the weights of frames raises."""
+        weights = [w for w in self.learned.parameters() if w.requires_grad] if self._learns else []
+        if self.engine == "exact" or not weights or not torch.is_grad_enabled():
+            return values
+        return values + NotTrained.apply(*weights)
 
     # ------------------------------------------------------------------ description
 
@@ -269,6 +336,7 @@ class FeatureExtractor(nn.Module):
         ValueError
             If the path rule chooses paths by the signals, so that their number is unknown.
         """
+        self._refresh()
         if self._plan is not None:
             return predict(self._plan, batch)
         if self._tree is None:
@@ -295,6 +363,7 @@ class FeatureExtractor(nn.Module):
         TypeError, ValueError
             As `forward`.
         """
+        self._refresh()
         if self._plan is None:
             return EngineError((0.0,) * (self.depth + 1), "any signal", 0)
         if f is None:
@@ -354,9 +423,12 @@ class FeatureExtractor(nn.Module):
         x = self.prepare(f, check_finite=check_finite)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
-        tree = self._tree_for(x)
+        if self.engine == "fast":
+            self._refresh()
         plan = self._plan
-        values, remainder, pruned = self._collected(x, tree)
+        full = self._full if plan is None else None
+        tree = self._tree_for(x, full)
+        values, remainder, pruned = self._collected(x, tree, full)
         layers = []
         for n, level in enumerate(tree.levels):
             scales = self._scales.get(n) if tree is self._tree else None
@@ -366,16 +438,18 @@ class FeatureExtractor(nn.Module):
         energies = (tuple(r.reshape(batch) for r in remainder), pruned.reshape(batch))
         return Features(tuple(layers), *energies, error_source=self.error if plan is not None else None)
 
-    def _collected(self, x: Tensor, tree: PathTree) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
-        """Values, energies of the maps and dropped energy, within the budget."""
-        if self._plan is None:
-            check_full("FeatureExtractor", predict_full(self, tree, self.dtype, len(x)), self.device, self.memory)
-            return self._full.collect(x, tree)
+    def _collected(self, x: Tensor, tree: PathTree, full: FullGrid | None) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Values, energies of the maps and dropped energy, within the budget; the exact engine has an executor."""
+        if full is not None:
+            need = predict_full(full.network, tree, self.dtype, len(x))
+            check_full("FeatureExtractor", need, self.device, self.memory)
+            return full.collect(x, tree)
         arguments = (len(x), self.device, self.memory)
         plan = fitted("FeatureExtractor", self._plan, *arguments)
         recorded = torch.is_grad_enabled() and x.requires_grad
         kept = signals_with_gradient("FeatureExtractor", plan, *arguments) if recorded else None
-        return collect(plan, x, book=True, kept=kept)
+        values, remainder, pruned = collect(plan, x, book=True, kept=kept)
+        return [self._untrained(v) for v in values], [self._untrained(r) for r in remainder], self._untrained(pruned)
 
     def stream(self, f: Tensor | np.ndarray) -> Iterator[Part]:
         """Features a few paths at a time, for outputs larger than memory: nothing is kept.
@@ -403,17 +477,20 @@ class FeatureExtractor(nn.Module):
         4
         """
         x = self.prepare(f).reshape(-1, *self.grid.shape)
-        tree = self._tree_for(x)
-        if self._plan is None:
+        if self.engine == "exact":
+            full = self._full
+            tree = self._tree_for(x, full)
             rows = [{q: i for i, q in enumerate(level)} for level in tree.levels]
             start = 0
-            for chunk in self._full.batches(x):
+            for chunk in full.batches(x):
                 signals = slice(start, start + len(chunk))
-                for n, block in self._full.blocks(chunk, tree):
+                for n, block in full.blocks(chunk, tree):
                     places = np.array([rows[n][q] for q in block.paths], np.int64)
                     yield Part(n, signals, places, tuple(block.paths), block.S, self.grids[n])
                 start = signals.stop
             return
+        self._refresh()
+        tree = self._tree
         plan = fitted("FeatureExtractor", self._plan, len(x), self.device, self.memory, streamed=True)
         grids = [grid.resampled(layout.shape) for grid, layout in zip(self.grids, plan.layers, strict=True)]
         run = Run(plan)
@@ -421,25 +498,26 @@ class FeatureExtractor(nn.Module):
             for piece in run(x[signals]):
                 n = piece.group.layer
                 paths = tuple(tree.levels[n][i] for i in piece.rows)
-                yield Part(n, signals, piece.rows, paths, piece.values, grids[n])
+                yield Part(n, signals, piece.rows, paths, self._untrained(piece.values), grids[n])
 
     def walk(self, f: Tensor | np.ndarray) -> Iterator[Step]:
         """Nodes of the network in depth-first order, one path at a time."""
         x = self.prepare(f)
         batch = x.shape[: x.ndim - self.grid.ndim]
         x = x.reshape(-1, *self.grid.shape)
-        for n, block in self._full.blocks(x, self._tree_for(x)):
+        full = self._full
+        for n, block in full.blocks(x, self._tree_for(x, full)):
             for i, path in enumerate(block.paths):
                 shape = (*batch, *self.grids[n].shape)
                 yield Step(path, block.U[:, i].reshape(shape), block.S[:, i].reshape(shape), self.grids[n])
 
     def propagate(self, f: Tensor | np.ndarray, path: Sequence[int]) -> Tensor:
         """Propagated maps ``U[q] f`` of one path, ``(*batch, *grid_n.shape)``."""
-        U = self.prepare(f)
+        U, full = self.prepare(f), self._full
         for n, index in enumerate(path):
-            if not (n < self.depth and 0 <= index < len(self.banks[n])):
+            if not (n < self.depth and 0 <= index < len(full.network.banks[n])):
                 raise ValueError(f"`propagate(path={tuple(path)})`: entry {n} is not an atom of layer {n + 1}.")
-            U = self._full.propagate(n, self.grids[n].fft(U) * self.atoms(n)[index], U.is_complex())
+            U = full.propagate(n, self.grids[n].fft(U) * full.network.atoms(n)[index], U.is_complex())
         return U
 
     def prepare(self, f: Tensor | np.ndarray, *, check_finite: bool = True) -> Tensor:
@@ -450,12 +528,16 @@ class FeatureExtractor(nn.Module):
 
     def atoms(self, n: int) -> Tensor:
         """Spectra ``(n_atoms, *shape)`` of the propagating atoms of layer n + 1, in the extractor's precision."""
+        if n in self._learns:
+            return self._bank(n).to(dtype=self.dtype).spectra
         if self.engine == "fast":
             return self.banks[n].to(device=self.device, dtype=self.dtype).spectra
         return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
 
     def output_atom(self, n: int) -> Tensor:
         """Spectrum ``(*shape)`` of the output atom of layer n, in the extractor's precision."""
+        if n in self._learns:
+            return self._bank(n).to(dtype=self.dtype).output
         return _usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
 
     def emits_real(self, n: int) -> bool:
@@ -465,11 +547,11 @@ class FeatureExtractor(nn.Module):
     def _scales_of(self, level: Sequence[Path]) -> tuple[tuple[float, ...], ...]:
         return tuple(tuple(self.banks[k].atoms[i].scale for k, i in enumerate(q)) for q in level)
 
-    def _tree_for(self, x: Tensor) -> PathTree:
+    def _tree_for(self, x: Tensor, full: FullGrid | None) -> PathTree:
         if self._tree is not None:
             return self._tree
-        assert isinstance(self.path_rule, EnergyRule)
-        return self._full.energy_tree(x, self.path_rule)
+        assert isinstance(self.path_rule, EnergyRule) and full is not None
+        return full.energy_tree(x, self.path_rule)
 
     # ------------------------------------------------------------------ paths
 
@@ -545,6 +627,25 @@ def _check_engine(engine: Any, oversampling: Any, paths: PathRule) -> None:
             f"`FeatureExtractor(engine='fast')`: {paths!r} chooses paths by the signals, but the plan is made before. "
             "Choose them once with engine='exact' and freeze them: `FixedPaths(phi(f).paths)`."
         )
+
+
+def _check_rule(rule: PathRule, banks: Sequence[Bank]) -> None:
+    """Refuse a rule that compares frequencies of atoms that have none."""
+    if isinstance(rule, FrequencyDecreasing) and any(math.isnan(a.scale) for bank in banks for a in bank.atoms):
+        raise ValueError(
+            f"`FeatureExtractor(paths={rule!r})`: atoms of learned frames have no fixed frequency by which paths could "
+            "be compared. Use `AllPaths()`, or choose them: `FixedPaths(...)`."
+        )
+
+
+def _held(bank: Bank) -> Bank:
+    """The bank on the CPU, without gradients."""
+    return replace(bank, spectra=bank.spectra.detach().cpu(), output=bank.output.detach().cpu())
+
+
+def _structure(bank: Bank) -> tuple[str, tuple[str, ...], bool]:
+    """What must not depend on weights: kind, labels, and whether the output atom keeps real maps real."""
+    return bank.kind, tuple(atom.label for atom in bank.atoms), _hermitian(bank)
 
 
 def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,5 +1,6 @@
 """The fast engine: a plan of the whole extraction, then kernels and chunks that carry it out."""
 
+from scatter_theory.engine._current import NotTrained, Snapshot, Weights
 from scatter_theory.engine._error import EngineError, measured_error, probes
 from scatter_theory.engine._execute import Piece, Run, collect
 from scatter_theory.engine._full_grid import BLOCK_BYTES, FullGrid
@@ -18,12 +19,15 @@ __all__ = [
     "Group",
     "LayerLayout",
     "NetworkPlanner",
+    "NotTrained",
     "Output",
     "Packed",
     "Piece",
     "Plan",
     "Prediction",
     "Run",
+    "Snapshot",
+    "Weights",
     "check_full",
     "check_memory",
     "collect",

@@ -3,10 +3,12 @@
 from scatter_theory.frames._analytic import LogGabor, MexicanHat
 from scatter_theory.frames._bank import Atom, Bank, FrameBounds
 from scatter_theory.frames._base import Frame
+from scatter_theory.frames._conv import from_conv
 from scatter_theory.frames._derived import Complemented, Normalised, Scaled, Tightened, Union
 from scatter_theory.frames._directional import Curvelets, DirectionalWavelets, Ridgelets, Shearlets
 from scatter_theory.frames._filters import Filters
 from scatter_theory.frames._gabor import WeylHeisenberg
+from scatter_theory.frames._learned import Learned
 from scatter_theory.frames._morlet import Morlet
 from scatter_theory.frames._steerable import Riesz, Steerable
 from scatter_theory.frames._taps import Taps
@@ -22,6 +24,7 @@ __all__ = [
     "Filters",
     "Frame",
     "FrameBounds",
+    "Learned",
     "LogGabor",
     "MexicanHat",
     "Morlet",
@@ -37,4 +40,5 @@ __all__ = [
     "Union",
     "Wavelets",
     "WeylHeisenberg",
+    "from_conv",
 ]

@@ -168,7 +168,7 @@ class Bank:
         ValueError
             If the lower frame bound is zero: the family is not a frame on this grid.
         """
-        return self._divided(self._positive_sum("dual"))
+        return self.divided(self._positive_sum("dual"))
 
     def tightened(self) -> Bank:
         r"""Canonical tight bank :math:`\hat g / (\sum |\hat g|^2)^{1/2}`: A = B = 1.
@@ -178,13 +178,15 @@ class Bank:
         ValueError
             If the lower frame bound is zero.
         """
-        return self._divided(self._positive_sum("tightened").sqrt())
+        return self.divided(self._positive_sum("tightened").sqrt())
 
     def complemented(self) -> Bank:
         r"""Bank with one more propagating atom :math:`(B - \sum |\hat g|^2)^{1/2}`: A = B, the others untouched."""
         total = self.littlewood_paley(real=True if self.kind == "half" else False)
         rest = self._even((total.max() - total).clamp_min(0.0)) if self.kind != "full" else total.max() - total
-        rest = rest.clamp_min(0.0).sqrt().to(self.spectra.dtype)
+        # Where nothing is missing the root has no derivative: the gradient there is zero, not NaN.
+        missing = rest > 0
+        rest = torch.where(missing, torch.where(missing, rest, 1.0).sqrt(), 0.0).to(self.spectra.dtype)
         atom = Atom("complement", 0.0, (0.0,) * self.grid.ndim, None, real=self.kind != "full")
         return replace(self, atoms=(*self.atoms, atom), spectra=torch.cat([self.spectra, rest[None]]))
 
@@ -204,7 +206,8 @@ class Bank:
             )
         return total
 
-    def _divided(self, by: Tensor) -> Bank:
+    def divided(self, by: Tensor) -> Bank:
+        """Bank with every atom, the output atom too, divided by positive values: one number or ``(*grid.shape)``."""
         return replace(
             self, spectra=(self.spectra / by).to(self.spectra.dtype), output=(self.output / by).to(self.output.dtype)
         )

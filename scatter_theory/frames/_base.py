@@ -12,8 +12,10 @@ output atom :math:`\chi`, generates the features; the others propagate. A `Frame
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from torch import nn
 
 from scatter_theory.constants import Constant
 from scatter_theory.frames._bank import Bank, FrameBounds
@@ -89,6 +91,17 @@ class Frame(ABC):
 
         return supremum(self, d)
 
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Modules whose weights the atoms are made from, those of frames within frames too: none for fixed atoms.
+
+        With other weights a frame must have as many atoms on a grid, with the same labels and of the same kind.
+        """
+        found: dict[int, nn.Module] = {}
+        for value in (getattr(self, f.name) for f in (fields(self) if is_dataclass(self) else ())):
+            inner = value.modules() if isinstance(value, Frame) else (value,) if isinstance(value, nn.Module) else ()
+            found.update((id(module), module) for module in inner)
+        return tuple(found.values())
+
     def scaled(self, factor: float) -> Frame:
         """Every atom times `factor`."""
         from scatter_theory.frames._derived import Scaled
@@ -115,7 +128,7 @@ class Frame(ABC):
 
     def __repr__(self) -> str:
         """Constructor call with the parameters that differ from their defaults."""
-        given = [f for f in fields(self) if f.default is MISSING or getattr(self, f.name) != f.default]
+        given = [f for f in fields(self) if f.init and (f.default is MISSING or getattr(self, f.name) != f.default)]
         return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in given)})"
 
     def __add__(self, other: Frame) -> Frame:

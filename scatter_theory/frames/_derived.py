@@ -145,9 +145,9 @@ class Normalised(_Of):
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
         """Atoms on `grid`; see `Frame.on`."""
         bank = self.frame.on(grid, reference=reference, sided=sided, real=real)
-        B = bank.bounds(real=real or bank.kind == "half").B.value
+        B = bank.littlewood_paley(real=real or bank.kind == "half").max()
         LR = self.nonlinearity.lipschitz.value * self.pooling.lipschitz(grid, self.sampling).value
-        return _described(bank.scaled((B * max(1.0, LR**2)) ** -0.5), self)
+        return _described(bank.divided((B * max(1.0, LR**2)).sqrt()), self)
 
 
 @dataclass(frozen=True, repr=False)

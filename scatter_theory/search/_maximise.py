@@ -248,7 +248,7 @@ def _ascend(
             with torch.set_grad_enabled(step < steps):
                 climbed = climb(part * scale, own)
                 if step < steps:
-                    (-torch.log(climbed.clamp_min(1e-300))).sum().backward()
+                    (-torch.log(climbed.clamp_min(1e-300))).sum().backward(inputs=[z])
             parts.append(climbed.detach())
         record.absorb("ascent", untouched.scatter(1, cells[:, None], torch.cat(parts)[:, None]), (z * size).detach())
         record.curve.append(record.best.index_select(0, cells).amax())
