@@ -13,6 +13,14 @@ from scatter_theory.certify._flags import (
 )
 from scatter_theory.certify._kernels import positive_kernel
 from scatter_theory.certify._stored import certificate_from_dict
+from scatter_theory.certify.layers._all_grids import AllGrids
+from scatter_theory.certify.layers._bounds import conv_bounds, conv_singular_values
+from scatter_theory.certify.layers._certificate import ConvBounds
+from scatter_theory.certify.layers._folding import fold_batch_norm
+from scatter_theory.certify.layers._gram import conv_upper_bound
+from scatter_theory.certify.model._certificate import ModelCertificate, NodeBound
+from scatter_theory.certify.model._covariance import CovarianceDefect, covariance_defect
+from scatter_theory.certify.model._torch_model import torch_model
 from scatter_theory.certify.positivity._attained import envelopes
 from scatter_theory.certify.positivity._certificate import PositivityCertificate, positivity_certificate
 from scatter_theory.certify.positivity._layers import LayerCertificate, certified_layer, multiplier
@@ -30,13 +38,18 @@ from scatter_theory.certify.torus._modulation import modulation_gain, phase_comm
 from scatter_theory.certify.torus._network_bound import NetworkBound, network_bound
 
 __all__ = [
+    "AllGrids",
     "AprioriBound",
+    "ConvBounds",
     "CovarianceBound",
+    "CovarianceDefect",
     "Falling",
     "FamilyCertificate",
     "FirstOrderSensitivity",
     "LayerCertificate",
+    "ModelCertificate",
     "NetworkBound",
+    "NodeBound",
     "OneShiftProof",
     "Oscillation",
     "PositivityCertificate",
@@ -49,9 +62,14 @@ __all__ = [
     "certify_deformation",
     "commutator_gain",
     "continuous",
+    "conv_bounds",
+    "conv_singular_values",
+    "conv_upper_bound",
     "covariance_bound",
+    "covariance_defect",
     "envelopes",
     "first_order_sensitivity",
+    "fold_batch_norm",
     "lowpass_gain",
     "modulation_gain",
     "multiplier",
@@ -66,6 +84,7 @@ __all__ = [
     "real_maps",
     "refined",
     "small_jacobian",
+    "torch_model",
     "vanishing_layer",
     "whole_shift",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scatter_theory.plot._atoms import AtomsDisplay
 from scatter_theory.plot._bound import BoundDisplay
+from scatter_theory.plot._certificate import ModelCertificateDisplay
 from scatter_theory.plot._comparison import ComparisonDisplay
 from scatter_theory.plot._dead_neurons import DeadNeuronsDisplay, FiringRatesDisplay
 from scatter_theory.plot._deformation import DeformationDisplay
@@ -47,6 +48,7 @@ __all__ = [
     "IndicatorsDisplay",
     "LatentHistogramsDisplay",
     "LittlewoodPaleyDisplay",
+    "ModelCertificateDisplay",
     "PrunedAccuracyDisplay",
     "PruningHistoryDisplay",
     "RatioDisplay",

@@ -1,0 +1,1 @@
+"""Lipschitz constants of trained torch networks: node by node, composed from above and attacked from below."""
