@@ -185,7 +185,7 @@ def test_data_that_differ_from_pass_to_pass():
     with pytest.raises(ValueError, match=r"two passes .* differ, site '1/relu#1' had \d+ dead entries, then"):
         decompose(net, Noise(), lambda model: prune(model, sparsity=0.5), nothing)
     assert Masks.of(net).sparsity == 0
-    with pytest.raises(ValueError, match="got no (batch|sample)"):
+    with pytest.raises(ValueError, match=r"got no (batch|sample)"):
         decompose(net, iter([normal(30, 2, 4, 4).float()]), nothing, nothing)
 
 
