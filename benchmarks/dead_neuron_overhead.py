@@ -23,7 +23,8 @@ import torch
 from scatter_theory.bnn.models import resnet20
 from scatter_theory.compiled import without_kernels
 from scatter_theory.meters import Capture
-from scatter_theory.pruning import _dead, dead_neurons
+from scatter_theory.pruning import dead_neurons
+from scatter_theory.pruning.dead import _measure
 from scatter_theory.pruning.dead._run import Run
 
 #: What is compared: name, arguments of the measurement, whether the compiled pass is used.
@@ -36,7 +37,7 @@ SETTINGS = {
 
 
 #: Where the counters spend their time: what is called in a pass besides the model.
-CALLS = ((Run, "observe"), (Capture, "__enter__"), (Capture, "__exit__"), (_dead, "_alive"), (_dead, "build"))
+CALLS = ((Run, "observe"), (Capture, "__enter__"), (Capture, "__exit__"), (_measure, "_alive"), (_measure, "build"))
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -71,8 +72,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--batches", type=int, default=12)
+    parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
