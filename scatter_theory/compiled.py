@@ -17,6 +17,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+#: For passes over numbers that may be NaN or infinite, whose sums may be reordered.
+PASS_FLAGS = (
+    "-O3", "-march=native", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math", "-fassociative-math",
+    "-shared", "-fPIC",
+)  # fmt: skip
+
 _disabled = False
 
 

@@ -21,6 +21,7 @@ from scatter_theory.bnn._population import Population, in_the_limit, population
 from scatter_theory.bnn._reste import ReSTE
 from scatter_theory.bnn._smooth import DSQ, EDE, SwishSign
 from scatter_theory.bnn._straight_through import ClippedSTE, IdentitySTE, ReCU
+from scatter_theory.optional import data_frame
 from scatter_theory.seeds import Seed, seeded
 
 #: Points on (0, upper] at which the hypotheses of the bound are checked.
@@ -122,14 +123,7 @@ class Frontier:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`Frontier.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-                "`pip install pandas`, or use `table()`."
-            ) from error
-        return pandas.DataFrame(self.table(scale_free=scale_free))
+        return data_frame("Frontier", self.table(scale_free=scale_free), "`table()`")
 
     def plot(self, ax: Any = None, *, scale_free: bool = False, **style: Any) -> Any:
         """Draw stability, or CV^2, over error; returns the display object with its artists."""

@@ -18,13 +18,9 @@ from torch import Tensor
 from scatter_theory.bnn._estimator import Estimator
 from scatter_theory.bnn._reste import ReSTE
 from scatter_theory.bnn._straight_through import ClippedSTE, IdentitySTE
-from scatter_theory.compiled import compiled, switched_off
+from scatter_theory.compiled import PASS_FLAGS, compiled, switched_off
 
 SOURCE = Path(__file__).with_name("_kernels.c")
-FLAGS = (
-    "-O3", "-march=native", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math", "-fassociative-math",
-    "-shared", "-fPIC",
-)  # fmt: skip
 
 #: Least number of entries for a thread.
 PART = 1 << 15
@@ -93,7 +89,7 @@ def _call() -> ctypes.CDLL:
 
 @functools.cache
 def _build() -> ctypes.CDLL | None:
-    lib = compiled(SOURCE, (*FLAGS, "-fopenmp")) or compiled(SOURCE, FLAGS)
+    lib = compiled(SOURCE, (*PASS_FLAGS, "-fopenmp")) or compiled(SOURCE, PASS_FLAGS)
     return None if lib is None else _typed(lib)
 
 

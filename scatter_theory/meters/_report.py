@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scatter_theory.meters._pooling import REDUCTIONS, Pooling, Reduction
+from scatter_theory.optional import data_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +148,9 @@ class Report:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`Report.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-                "`pip install pandas`, or use `values` or `to_dict()`."
-            ) from error
         columns = {name: array.ravel() for name, array in self.values.items()}
         sites, steps = np.repeat(self.sites, len(self.steps)), np.tile(self.steps, len(self.sites))
-        return pandas.DataFrame({"site": sites, "step": steps, **columns})
+        return data_frame("Report", {"site": sites, "step": steps, **columns}, "`values` or `to_dict()`")
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the quantities over the steps; returns the display object with its artists."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from scatter_theory.optional import data_frame
 from scatter_theory.pruning._prune import prune
 from scatter_theory.pruning.masks._prunable import Skip, every, prunable
 from scatter_theory.pruning.rules._gradients import Loss
@@ -75,20 +76,15 @@ class Sensitivity:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`Sensitivity.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-                "`pip install pandas`, or use `values` or `to_dict()`."
-            ) from error
         rows, n = (*self.layers, "all"), len(self.sparsities)
-        return pandas.DataFrame(
+        return data_frame(
+            "Sensitivity",
             {
                 "layer": np.repeat(rows, n),
                 "sparsity": np.tile(self.sparsities, len(rows)),
                 "value": np.vstack([self.values, self.together]).ravel(),
-            }
+            },
+            "`values` or `to_dict()`",
         )
 
     def plot(self, ax: Any = None, **style: Any) -> Any:

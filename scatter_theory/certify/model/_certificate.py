@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from scatter_theory.certify.model._bound import Bound
 from scatter_theory.constants import TOLERANCE
+from scatter_theory.optional import data_frame
 
 _ROUNDING = TOLERANCE["float64"]
 
@@ -178,20 +179,13 @@ class ModelCertificate:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`ModelCertificate.to_frame()`: pandas is not installed, expected the package `pandas`; install it "
-                "with `pip install pandas`, or use `nodes` or `to_dict()`."
-            ) from error
         columns = ("name", "operation", "constant", "attained", "kind", "total", "contradicted")
         rows = [{c: getattr(node, c) for c in columns} for node in self.nodes]
         for row, node in zip(rows, self.nodes, strict=True):
             row["inputs"] = ", ".join(step.start for step in node.steps)
             row["source"] = "; ".join(dict.fromkeys(step.bound.source for step in node.steps))
             row["together"] = "; ".join(f"{s.bound.value:.6g} from {s.start}: {s.bound.source}" for s in node.segment)
-        return pandas.DataFrame(rows)
+        return data_frame("ModelCertificate", rows, "`nodes` or `to_dict()`")
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw constants and attacks, node by node, and the bound so far; returns the display with its artists."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scatter_theory.optional import data_frame
 from scatter_theory.pruning.dead._dead_neurons import DeadNeurons
 
 
@@ -181,14 +182,7 @@ class History:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`History.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-                "`pip install pandas`, or use `table()` or `to_dict()`."
-            ) from error
-        return pandas.DataFrame(self.table())
+        return data_frame("History", self.table(), "`table()` or `to_dict()`")
 
     def plot(self, ax: Any = None, *, quantity: str = "total", **style: Any) -> Any:
         """Draw rates and recorded values over the share of weights alive; returns the display with its artists.

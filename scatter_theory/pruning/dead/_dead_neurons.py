@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scatter_theory.optional import data_frame
 from scatter_theory.pruning.dead._intervals import bootstrap, check_level, never_fired_limit
 from scatter_theory.pruning.dead._rates import RATES, SAMPLED, binary_entropy, fraction, ratio, reduced
 
@@ -251,15 +252,12 @@ class DeadNeurons:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "`DeadNeurons.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-                "`pip install pandas`, or use `rate(...)` or `to_dict()`."
-            ) from error
         columns = {name: self.rate(name) for name in RATES}
-        return pandas.DataFrame({"site": self.sites, "units": self.sizes, "channels": self.channels, **columns})
+        return data_frame(
+            "DeadNeurons",
+            {"site": self.sites, "units": self.sizes, "channels": self.channels, **columns},
+            "`rate(...)` or `to_dict()`",
+        )
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the rates of all sites; returns the display object with its artists."""

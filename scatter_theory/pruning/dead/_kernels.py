@@ -14,13 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scatter_theory.compiled import compiled, switched_off
+from scatter_theory.compiled import PASS_FLAGS, compiled, switched_off
 
 SOURCE = Path(__file__).with_name("_kernels.c")
-FLAGS = (
-    "-O3", "-march=native", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math", "-fassociative-math",
-    "-shared", "-fPIC",
-)  # fmt: skip
 
 #: Least number of entries for a thread.
 PART = 1 << 15
@@ -52,7 +48,7 @@ def count(v: Tensor, low: float, high: float, counts: Tensor, magnitude: Tensor,
 
 @functools.cache
 def _build() -> ctypes.CDLL | None:
-    lib = compiled(SOURCE, (*FLAGS, "-fopenmp")) or compiled(SOURCE, FLAGS)
+    lib = compiled(SOURCE, (*PASS_FLAGS, "-fopenmp")) or compiled(SOURCE, PASS_FLAGS)
     if lib is not None:
         pointer, size, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         lib.count.argtypes = [pointer, size, size, size, real, real, *[pointer] * 5, size]
