@@ -69,7 +69,8 @@ class Divided(Parametrisation):
         check_positive(total, grid)
         level = torch.full_like(total, self.B)
         if not self.tight:
-            level = self.A + (self.B - self.A) / (1 + size**-2 / total)
+            # Below the clamp the level is A to the last bit, and its inverse square would be infinite.
+            level = self.A + (self.B - self.A) / (1 + size.clamp_min(1e-150) ** -2 / total)
         atoms = raw * (level / total).sqrt()
         return Spectra(atoms[1:], atoms[0], names_of(self.n_filters), "real")
 
