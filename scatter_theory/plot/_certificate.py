@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scatter_theory.plot._display import Display
-from scatter_theory.plot._style import COLOURS, OUTCOMES, spans_decades
+from scatter_theory.plot._style import COLOURS, OUTCOMES, log_ticks, spans_decades
 
 if TYPE_CHECKING:
     from scatter_theory.certify import ModelCertificate
@@ -50,7 +50,9 @@ class ModelCertificateDisplay(Display):
         self.artists["lower"] = right.axvline(found.lower, color=COLOURS[5], linestyle=":", label="attained, network")
         for ax, values in ((left, np.concatenate([constants, attained])), (right, np.append(totals, found.lower))):
             ax.set_ylim(len(rows) - 0.5, -0.5)
-            ax.set_xscale("log" if spans_decades(values) and values.min() > 0 else "linear")
+            if spans_decades(values) and values.min() > 0:
+                ax.set_xscale("log")
+                log_ticks(ax.xaxis, values)
         left.set_yticks(rows, [node.name for node in found.nodes], fontsize=7)
         right.set_yticks(rows, [""] * len(rows))
         left.set(xlabel="constant of the node")

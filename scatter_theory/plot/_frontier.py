@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from scatter_theory.plot._display import Display
 from scatter_theory.plot._labels import label_points
-from scatter_theory.plot._style import COLOURS, spans_decades
+from scatter_theory.plot._style import COLOURS, log_ticks, spans_decades
 
 #: As many estimators of one kind get a colour of their own.
 _FAMILY = 3
@@ -117,9 +117,7 @@ class FrontierDisplay(Display):
         least, most = (least, most) if most > 0 else (0.1, 1.0)
         if spans_decades(e, 5.0) and e.min() > 0:
             ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            log_ticks(ax.xaxis, e)
             ax.set_xlim(e.min() / 1.5, e.max() * 1.5)
         else:
             room = 0.12 * (np.ptp(e) or 1.0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: Okabe and Ito's colours, ordered so that neighbours differ in lightness too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -67,3 +69,13 @@ def spans_decades(values: np.ndarray, ratio: float = 30.0) -> bool:
     """Whether the positive finite values spread over more than a factor `ratio`, so that a log axis is due."""
     values = values[np.isfinite(values) & (values > 0)]
     return bool(values.size and values.max() > ratio * values.min())
+
+
+def log_ticks(axis: Any, values: np.ndarray) -> None:
+    """Ticks of a logarithmic axis that do not overlap: at 1, 2 and 5 over few decades, else at powers of ten."""
+    values = values[np.isfinite(values) & (values > 0)]
+    narrow = bool(values.size) and values.max() < 300 * values.min()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    if narrow:
+        axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -34,6 +34,7 @@ def test_there_are_notebooks():
         "extractor",
         "frames",
         "interpolation",
+        "learned_frames",
         "pruning",
         "sharper_bounds",
         "translation_invariance",
