@@ -5,10 +5,8 @@ Trains ten networks per seed, in two processes, and writes a table and a figure.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +19,9 @@ from network import build, estimators
 from tables import claims, linear_accuracy, markdown, read, rows, write_csv
 from training import Recipe, train
 
+from studies.shared import command
 from studies.shared.batches import Data
-from studies.shared.fashion import find, load
+from studies.shared.command import Study
 from studies.shared.files import replace_file, text
 
 
@@ -109,41 +108,9 @@ def summarise(plan: Plan, data: Data, out: Path) -> str:
     return report
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with the four files of Fashion-MNIST; default: usual places")
-    parser.add_argument("--out", type=Path, help="folder of the results; default: report/bnn or report/bnn-quick")
-    parser.add_argument("--quick", action="store_true", help="the same in two minutes, to see that everything works")
-    parser.add_argument("--part", metavar="K/N", help="train this share of the networks only, and make no table")
-    parsed = parser.parse_args(argv)
-    parsed.out = parsed.out or Path("report") / ("bnn-quick" if parsed.quick else "bnn")
-    return parsed
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the study; 0 when all is done, 1 when a process failed, 2 when the images are missing."""
-    options = arguments(argv)
-    plan = QUICK if options.quick else FULL
-    try:
-        folder = find(options.data)
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return 2
-    torch.set_num_threads(1)
-    data = load(folder, images=plan.images, validation=plan.validation)
-    if options.part is not None:
-        part, parts = map(int, options.part.split("/"))
-        run_part(plan, data, options.out, part, parts)
-        return 0
-    again = [sys.executable, __file__, "--data", str(folder), "--out", str(options.out)]
-    again += ["--quick"] if options.quick else []
-    processes = [subprocess.Popen([*again, "--part", f"{k}/2"]) for k in range(2)]
-    if any([process.wait() for process in processes]):
-        print("A process failed; the same command continues where it was.", file=sys.stderr)
-        return 1
-    print(summarise(plan, data, options.out))
-    return 0
+    """Run the study, see ``command.main``."""
+    return command.main(Study("bnn", __doc__.splitlines()[0], (__file__,), FULL, QUICK, run_part, summarise), argv)
 
 
 if __name__ == "__main__":

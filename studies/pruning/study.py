@@ -6,11 +6,8 @@ two processes. Interrupted, it continues where it was.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,8 +23,9 @@ from studies.pruning.methods import RATE, RULES, SELECTIONS, SHARE, loss
 from studies.pruning.network import NETWORKS, build
 from studies.pruning.tables import claims, markdown, read, rows, write_csv
 from studies.pruning.training import Recipe, train
+from studies.shared import command
 from studies.shared.batches import Data
-from studies.shared.fashion import find, load
+from studies.shared.command import Study
 from studies.shared.files import replace_file, say, text
 from studies.shared.summary import accuracy
 
@@ -198,51 +196,24 @@ def run_part(plan: Plan, data: Data, out: Path, part: int, parts: int) -> None:
         run(plan, data, job, out)
 
 
-def summarise(plan: Plan, out: Path) -> str:
-    """Write `table.md`, `table.csv` and `figure.png` from the finished runs; the text of the first."""
+def summarise(plan: Plan, data: Data, out: Path) -> str:
+    """Write `table.md`, `table.csv` and `figure.png` from the finished runs; the text of the first.
+
+    Weights of dense networks are not needed any more, and go.
+    """
     runs = read(out, [job.name for job in jobs(plan)])
     table = rows(runs)
     report = "\n".join([markdown(table), "", *(f"* {line}" for line in claims(runs))]) + "\n"
     (out / "table.md").write_text(report)
     write_csv(table, out / "table.csv")
     draw(runs, out / "figure.png")
+    for path in (out / "runs").glob("dense-*.pt"):
+        path.unlink()
     return report
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with the four files of Fashion-MNIST; default: usual places")
-    parser.add_argument("--out", type=Path, help="folder of results; default: report/pruning or report/pruning-quick")
-    parser.add_argument("--quick", action="store_true", help="the same in two minutes, to see that everything works")
-    parser.add_argument("--part", metavar="K/N", help="run this share of the networks only, and make no table")
-    parsed = parser.parse_args(argv)
-    parsed.out = parsed.out or Path("report") / ("pruning-quick" if parsed.quick else "pruning")
-    return parsed
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the study; 0 when all is done, 1 when a process failed, 2 when the images are missing."""
-    options = arguments(argv)
-    plan = QUICK if options.quick else FULL
-    try:
-        folder = find(options.data)
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        return 2
-    torch.set_num_threads(1)
-    data = load(folder, images=plan.images, validation=plan.validation)
-    if options.part is not None:
-        part, parts = map(int, options.part.split("/"))
-        run_part(plan, data, options.out, part, parts)
-        return 0
-    again = [sys.executable, "-m", "studies.pruning", "--data", str(folder), "--out", str(options.out)]
-    again += ["--quick"] if options.quick else []
-    processes = [subprocess.Popen([*again, "--part", f"{k}/2"]) for k in range(2)]
-    if any([process.wait() for process in processes]):
-        print("A process failed; the same command continues where it was.", file=sys.stderr)
-        return 1
-    print(summarise(plan, options.out))
-    for path in (options.out / "runs").glob("dense-*.pt"):
-        path.unlink()
-    return 0
+    """Run the study, see ``command.main``."""
+    return command.main(
+        Study("pruning", __doc__.splitlines()[0], ("-m", "studies.pruning"), FULL, QUICK, run_part, summarise), argv
+    )

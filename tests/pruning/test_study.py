@@ -125,7 +125,8 @@ def finished(tmp_path_factory):
     with shortened():
         for part in ("0/2", "1/2"):
             assert study.main(["--quick", "--data", str(folder), "--out", str(out), "--part", part]) == 0
-        return folder, out, study.summarise(TINY, out)
+        data = fashion.load(folder, images=TINY.images, validation=TINY.validation)
+        return folder, out, study.summarise(TINY, data, out)
 
 
 def test_runs_have_equal_sparsities_and_one_beginning(finished):
