@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from figures import draw
 from network import build, estimators
-from tables import claims, linear_accuracy, markdown, read, rows, write_csv
+from tables import claims, linear_accuracy, markdown, read, rows
 from training import Recipe, train
 
 from studies.shared import command
 from studies.shared.batches import Data
 from studies.shared.command import Study
-from studies.shared.files import replace_file, text
+from studies.shared.files import replace_file, text, write_csv
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -142,17 +141,6 @@ def _row(name: str, of_seed: dict[int, Run], reference: dict[int, Run]) -> Row:
         activation_dead=last("activations", "dead"),
         cpu_seconds=mean(lambda run: run["cpu_seconds"]),
     )
-
-
-def write_csv(table: Iterable[Row], path: Path) -> None:
-    """All columns, with six significant digits."""
-    names = [field.name for field in fields(Row)]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for row in table:
-            cells = [getattr(row, name) for name in names]
-            writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
 
 
 def markdown(table: Sequence[Row], linear: float) -> str:

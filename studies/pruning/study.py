@@ -21,12 +21,12 @@ from scatter_theory import pruning
 from studies.pruning.figures import draw
 from studies.pruning.methods import RATE, RULES, SELECTIONS, SHARE, loss
 from studies.pruning.network import NETWORKS, build
-from studies.pruning.tables import claims, markdown, read, rows, write_csv
+from studies.pruning.tables import claims, markdown, read, rows
 from studies.pruning.training import Recipe, train
 from studies.shared import command
 from studies.shared.batches import Data
 from studies.shared.command import Study
-from studies.shared.files import replace_file, say, text
+from studies.shared.files import replace_file, say, text, write_csv
 from studies.shared.summary import accuracy
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +102,6 @@ def rows(runs: Runs) -> list[Row]:
                 values |= {f"{quantity}_difference": mean, f"{quantity}_difference_error": error}
             table.append(Row(network, rule, selection, cycle, len(now), now[0]["sparsity"], **values))
     return table
-
-
-def write_csv(table: Iterable[Row], path: Path) -> None:
-    """All columns, with six significant digits."""
-    names = [field.name for field in fields(Row)]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for row in table:
-            cells = [getattr(row, name) for name in names]
-            writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
 
 
 def markdown(table: Sequence[Row]) -> str:

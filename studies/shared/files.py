@@ -1,11 +1,16 @@
-"""Results on disk: files that are never half written, and runs as JSON with one line per entry of their history."""
+"""Results on disk: files that are never half written, tables, and runs as JSON.
+
+Runs have one line per entry of their history.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,17 @@ def text(result: dict[str, Any]) -> str:
     history = ",\n".join(json.dumps(_rounded(row)) for row in result["history"])
     head = json.dumps({key: value for key, value in result.items() if key != "history"})
     return f'{head[:-1]},\n"history": [\n{history}\n]}}\n'
+
+
+def write_csv(table: Sequence[Any], path: Path) -> None:
+    """Rows of one dataclass as a table with all its fields, numbers with six significant digits."""
+    names = [field.name for field in fields(table[0])]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for row in table:
+            cells = [getattr(row, name) for name in names]
+            writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
 
 
 def _rounded(x: Any) -> Any:

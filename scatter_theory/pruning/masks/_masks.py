@@ -76,7 +76,7 @@ class Masks(Mapping[str, Tensor]):
             If the model has no weight of one of the names, its shape differs, or it cannot be pruned (``prunable``).
             The model is unchanged after an error.
         """
-        layers = checked("Masks.apply", model, _named("Masks.apply", model, self))
+        layers = checked("Masks.apply", model, named("Masks.apply(...)", model, self))
         for name, layer in layers.items():
             if original_of(layer).shape != self[name].shape:
                 raise ValueError(
@@ -165,7 +165,7 @@ def weights(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     ValueError
         If the model has no such weight.
     """
-    return {name: weight_of(layer) for name, layer in _named("weights", model, names).items()}
+    return {name: weight_of(layer) for name, layer in named("weights(...)", model, names).items()}
 
 
 def originals(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
@@ -183,7 +183,7 @@ def originals(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]
     ValueError
         If the model has no such weight.
     """
-    return {name: original_of(layer) for name, layer in _named("originals", model, names).items()}
+    return {name: original_of(layer) for name, layer in named("originals(...)", model, names).items()}
 
 
 def remove(model: nn.Module) -> Masks:
@@ -219,12 +219,19 @@ def remove(model: nn.Module) -> Masks:
     return masks
 
 
-def _named(where: str, model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
+def named(where: str, model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
+    """Layers of weights by their names; `where` is the function, with its argument, to name in messages.
+
+    Raises
+    ------
+    ValueError
+        If the model has no weight of one of the names.
+    """
     layers, names = every(model), list(names)
     missing = [name for name in names if name not in layers]
     if missing:
         raise ValueError(
-            f"`{where}(...)`: the {type(model).__name__} has no weight {missing[0]!r}; it has {', '.join(layers)}."
+            f"`{where}`: the {type(model).__name__} has no weight {missing[0]!r}; it has {', '.join(layers)}."
         )
     return {name: layers[name] for name in names}
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from scatter_theory.pruning.masks._masks import Masks
-from scatter_theory.pruning.masks._prunable import checked, every
+from scatter_theory.pruning.masks._masks import Masks, named
+from scatter_theory.pruning.masks._prunable import checked
 
 
 def prune_scores(model: nn.Module, scores: Mapping[str, Tensor], count: int | Mapping[str, int]) -> Masks:
@@ -92,14 +92,7 @@ def lowest(scores: Mapping[str, Tensor], masks: Masks, count: int | Mapping[str,
 
 def _masks(model: nn.Module, scores: Mapping[str, Tensor]) -> Masks:
     """Masks of the weights that have scores, in the order of the scores."""
-    layers = every(model)
-    missing = [name for name in scores if name not in layers]
-    if missing:
-        raise ValueError(
-            f"`prune_scores(scores=...)`: the {type(model).__name__} has no weight {missing[0]!r}; it has "
-            f"{', '.join(layers)}."
-        )
-    checked("prune_scores", model, {name: layers[name] for name in scores})
+    checked("prune_scores", model, named("prune_scores(scores=...)", model, scores))
     present = Masks.of(model)
     for name, score in scores.items():
         if score.shape != present[name].shape:
