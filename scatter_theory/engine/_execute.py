@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from scatter_theory.engine._buffers import Room
 from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, real_dtype, transformed
 from scatter_theory.engine._plan import Edge, Group, Plan
+from scatter_theory.engine._spectra import spectra_into
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class Run:
         """Hand out the features of maps ``low, low + 1, ...`` of a group, then go on to their children."""
         dropped = None
         if spectrum is None and self._needs_spectrum(group):
-            spectrum = torch.fft.fftn(u, dim=tuple(range(-len(group.shape), 0)))
+            spectrum = self._transformed(group, u)
         if spectrum is not None and group.multiplier is not None:
             spectrum = spectrum * group.on_device("multiplier", group.multiplier, spectrum.device, spectrum.dtype)
         if values is None and group.emit is not None:
@@ -109,6 +110,12 @@ class Run:
             if begin < end:
                 yield from self._children(edge, spectrum, int(begin), int(end), low)
 
+    def _transformed(self, group: Group, u: Tensor) -> Tensor:
+        axes, dtype = tuple(range(-len(group.shape), 0)), COMPLEX[real_dtype(u)]
+        if not plain(u) or (torch.is_grad_enabled() and u.requires_grad):
+            return torch.fft.fftn(u, dim=axes)
+        return spectra_into(u.detach(), self._room(group.layer, u.shape, dtype), len(group.shape))
+
     def _children(self, edge: Edge, spectrum: Tensor, begin: int, end: int, low: int) -> Iterator[Piece]:
         for first, last, a, b in self._chunks(edge, spectrum, begin, end):
             # Nothing here keeps a reference, so that maps are freed as soon as their children are made.
@@ -122,7 +129,10 @@ class Run:
         target = edge.target
         filters, fused = edge.part(a, b)
         if self._fusible(edge, spectrum):
-            wanted = {"maps": self.maps or edge.separate, "spectra": self._needs_spectrum(target)}
+            spectra = self._needs_spectrum(target)
+            # Features that no kernel makes come from the spectra, where there are spectra of the very maps.
+            maps = self.maps or (edge.separate and not (spectra and target.multiplier is None))
+            wanted = {"maps": maps, "spectra": spectra}
             places = edge.parents[parents[0] : parents[1]] - parents[2]
             shape = (len(spectrum), len(places), b - a, *target.shape)
             if torch.is_grad_enabled() and spectrum.requires_grad:

@@ -25,8 +25,12 @@ PRECISION = {
 }
 #: Largest prime factor of a grid length that the kernels transform; outputs per tile of a pooling in one dimension.
 LARGEST_RADIX, TILE = 31, 8
+#: Samples between outputs from which they share their weights; below, the matrix is small and faster.
+LEAST_STEP = 128
 #: Maps that are treated side by side.
 LANES = 8
+#: Samples of a line from which all threads treat the same maps; and where there are fewer maps than threads.
+LONG, SHORT = 2**15, 2**11
 
 
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
@@ -62,6 +66,7 @@ class _Edge(ctypes.Structure):
         ("pooled_columns", ctypes.c_int64),
         ("pool_rows", ctypes.c_void_p),
         ("pool_columns", ctypes.c_void_p),
+        *((f"pool_{name}", ctypes.c_int64) for name in ("step", "width", "start")),
         ("used_parts", ctypes.c_int64),
         ("used_size", ctypes.c_int64),
         ("used", ctypes.c_void_p),
@@ -86,9 +91,9 @@ class Input(ctypes.Structure):
 def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
     size, pointer = ctypes.c_int64, ctypes.c_void_p
     edge, maps = ctypes.POINTER(_Edge), ctypes.POINTER(Input)
-    lib.propagate.argtypes = [edge, maps, *[pointer] * 4, size, size]
+    lib.propagate.argtypes = [edge, maps, *[pointer] * 4, size, size, size]
     lib.propagate.restype = size
-    lib.propagate_gradient.argtypes = [edge, maps, *[pointer] * 5, size]
+    lib.propagate_gradient.argtypes = [edge, maps, *[pointer] * 5, size, size]
     lib.propagate_gradient.restype = size
     for name in ("fold", "unfold"):
         getattr(lib, name).argtypes = [ctypes.POINTER(_Runs), pointer, pointer, size, size, size, size, size]
@@ -139,9 +144,13 @@ class CompiledPooling:
 
     def __init__(self, matrices: Any, dtype: torch.dtype) -> None:
         real = np.float32 if dtype == torch.float32 else np.float64
-        self.arrays = [np.ascontiguousarray(m.T, dtype=real) for m in matrices]
-        if len(matrices) == 1:
-            self.arrays.append(_bands(matrices[0]))
+        self.shape = [len(m) for m in matrices]
+        if len(matrices) == 2:
+            self.arrays = [np.ascontiguousarray(m.T, dtype=real) for m in matrices]
+            self.steps = (0, 0, 0)
+        else:
+            table, *self.steps = _shifts(matrices[0], np.finfo(real).eps / 16)
+            self.arrays = [np.ascontiguousarray(table, dtype=real), _bands(matrices[0])]
 
 
 class CompiledEdge:
@@ -166,9 +175,10 @@ class CompiledEdge:
             edge.between = self._kept(_between(rows, columns, self.real))
         if pooling is not None:
             self.arrays += pooling.arrays
-            edge.pooled_rows = 1 if d == 1 else pooling.arrays[0].shape[1]
-            edge.pooled_columns = pooling.arrays[d - 1].shape[1]
+            edge.pooled_rows = 1 if d == 1 else pooling.shape[0]
+            edge.pooled_columns = pooling.shape[-1]
             edge.pool_columns = pooling.arrays[d - 1].ctypes.data
+            edge.pool_step, edge.pool_width, edge.pool_start = pooling.steps
             if d == 1:
                 edge.band = pooling.arrays[1].ctypes.data
             else:
@@ -186,6 +196,12 @@ class CompiledEdge:
             target,
             len(packed),
         )
+
+    def together(self, jobs: int, threads: int) -> bool:
+        """Whether all threads treat the same maps: long lines, whose scratch memory is large, or few of them."""
+        if threads == 1 or self.structure.dimensions != 1 or self.structure.rows == 1:
+            return False
+        return self.target >= LONG or (self.target >= SHORT and jobs < threads)
 
     def _kept(self, array: np.ndarray) -> int:
         self.arrays.append(array)
@@ -235,6 +251,24 @@ def _split(n: int) -> tuple[int, int]:
         return 1, n
     rows = max(r for r in range(1, math.isqrt(n) + 1) if n % r == 0)
     return (rows, n // rows) if radices(rows) and n // rows <= 16 * rows else (1, n)
+
+
+def _shifts(matrix: np.ndarray, tolerance: float) -> tuple[np.ndarray, int, int, int]:
+    """Weights of a line's outputs, and what the kernels call step, width and start.
+
+    Outputs that are shifts of each other, ``matrix[o, i] = g[i - o * step]`` with cyclic i, need the samples of g once
+    for every distance in steps between sample and output, instead of all samples for every output. They may differ by
+    `tolerance` of the largest weight.
+    """
+    outputs, n = matrix.shape
+    step = int(np.abs(matrix[1]).argmax() - np.abs(matrix[0]).argmax()) % n if outputs > 1 else 0
+    small = tolerance * np.abs(matrix).max(initial=0.0)
+    shifted = (np.abs(row - np.roll(matrix[0], o * step)).max() <= small for o, row in enumerate(matrix))
+    if step < LEAST_STEP or n % step or not all(shifted):
+        return matrix.T, n, outputs, 0
+    turns = n // step
+    distance = (turns - np.arange(turns + outputs)) % turns  # [start - q + o] is the distance q - o.
+    return matrix[0].reshape(turns, step)[distance].T, step, turns + outputs, turns
 
 
 def _bands(matrix: np.ndarray) -> np.ndarray:

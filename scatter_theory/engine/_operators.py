@@ -188,8 +188,11 @@ class OutputMap:
         phases, samples = (tuple(tensor(m, kind) for m in part) for part in (mixing.phases, mixing.samples))
         return matrices, (phases, tensor(mixing.values, kind), samples)
 
-    def __call__(self, u: Tensor, spectrum: Tensor | None = None) -> Tensor:
-        """``(batch, n, *source) -> (batch, n, *target)``; `spectrum`, the DFT of u, saves a transform if known."""
+    def __call__(self, u: Tensor | None, spectrum: Tensor | None = None) -> Tensor:
+        """``(batch, n, *source) -> (batch, n, *target)``; `spectrum`, the DFT of u, saves a transform if known.
+
+        Real maps u may be left out where their spectrum is known and the output has no matrices.
+        """
         if self.spectral is None:
             return self.mixed(self.averages(u))
         d = len(self.output.source)
@@ -197,7 +200,7 @@ class OutputMap:
         spectrum = spectrum if spectrum is not None else torch.fft.fftn(u, dim=axes)
         result = torch.fft.ifftn(self.spectral(spectrum).squeeze(2), dim=axes, norm="forward")
         result = result[(..., *self.output.kept)]
-        return result.real if self.output.real and not u.is_complex() else result
+        return result.real if self.output.real and (u is None or not u.is_complex()) else result
 
     def compiled(self, dtype: torch.dtype) -> _kernels.CompiledPooling:
         """The matrices for the kernels."""
@@ -295,9 +298,11 @@ class Fused:
         total = torch.empty(lead, dtype=dtype) if sums else None
         blocks = max(-(-items // _kernels.LANES), 1)
         parts = 1 if threads == 1 or blocks >= 4 * threads else min(edge.filters, -(-4 * threads // blocks))
+        jobs = blocks * parts if items >= _kernels.LANES else -(-items * edge.filters // _kernels.LANES)
+        together = edge.together(jobs, threads)
         arrays = map(_pointer, (u, U, averages, total))
         failed = _kernels.library(dtype).propagate(
-            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, threads
+            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, together, threads
         )
         _check_memory(failed, edge)
         return u, U, averages, total
@@ -335,14 +340,16 @@ class _Propagate(torch.autograd.Function):
         dtype = real_dtype(x)
         edge = ctx.fused.compiled(dtype)
         items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
-        sheets = threads if items < _kernels.LANES else 1
+        jobs = -(-(items if items >= _kernels.LANES else items * edge.filters) // _kernels.LANES)
+        together = edge.together(jobs, threads)
+        sheets = threads if items < _kernels.LANES and not together else 1
         gradient = (torch.zeros if sheets > 1 else torch.empty)((sheets, *x.shape), dtype=x.dtype)
         gu, gU, gaverages, gsums = (g.resolve_conj().contiguous() if g is not None else None for g in gradients)
         if gaverages is None:
             gaverages = torch.zeros((items * edge.filters, edge.outputs), dtype=dtype)
         arrays = map(_pointer, (gu, gU, gaverages, gsums, gradient))
         failed = _kernels.library(dtype).propagate_gradient(
-            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, threads
+            ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, together, threads
         )
         _check_memory(failed, edge)
         return gradient.sum(0) if sheets > 1 else gradient[0], None, None, None, None

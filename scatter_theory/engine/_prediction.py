@@ -223,7 +223,7 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, device: str) -> int:
         if fused:
             scratch = torch.get_num_threads() * _kernels.LANES * item * (2 * _used(edge) + 3 * target.size)
             own = target.output.held if target.output else 0
-            separate = COPIES * target.size if edge.separate else 0
+            separate = COPIES * target.size if edge.separate and not target.edges else 0
             part = item * batch * children * (own + separate) + scratch
         else:
             part = COPIES * item * batch * children * target.size

@@ -222,6 +222,58 @@ def test_radices(n):
         )
 
 
+@needs_kernels
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("lead, filters", [((1, 1), 1), ((1, 3), 5), ((2, 4), 1), ((3, 7), 2)], ids=str)
+@pytest.mark.parametrize("n", [260, 1024, 7 * 11 * 13])
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_threads_that_treat_the_same_maps(monkeypatch, n_threads, n, lead, filters, dtype):
+    """All threads share the maps of a long line: the numbers of one thread, and the gradients of torch."""
+    fused = made((n + 3,), (n,), filters, outputs=(37,))
+    z = torch.from_numpy(array((*lead, n + 3), 4)).to(COMPLEX[dtype])
+    with threads(1):
+        alone = fused(z, maps=True, spectra=True, sums=True)
+    monkeypatch.setattr(_kernels, "LONG", 2)
+    assert fused.compiled(dtype).together(100, n_threads)
+    with threads(n_threads):
+        found = fused(z, maps=True, spectra=True, sums=True)
+        gradient = gradients(fused, z)
+    assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+    expected = reference(fused, z)
+    assert float((gradient - expected).abs().max()) <= 8 * TOLERANCE[dtype] * float(expected.abs().max())
+
+
+@needs_kernels
+@pytest.mark.parametrize("outputs, first", [(8, 0), (5, 2), (1, 0), (12, 7)])
+@pytest.mark.parametrize("step", [128, 130])
+def test_outputs_that_are_shifts_of_each_other(monkeypatch, step, outputs, first):
+    """They share one table of weights; averages and gradients are those of the whole matrix."""
+    n = 8 * step
+    away = (np.arange(n) - step * (first + np.arange(outputs))[:, None]) % n
+    matrix = np.random.default_rng(0).standard_normal(n)[away] * (np.minimum(away, n - away) < 3 * step) / n
+    table, *found = _kernels._shifts(matrix, 0.0)
+    assert found == ([step, 8 + outputs, 8] if outputs > 1 else [n, outputs, 0])
+    assert table.size == (step * (8 + outputs) if outputs > 1 else n)
+    fused = made((n,), (n,), 2, outputs=(outputs,))
+    fused.output.output.matrices[0][:] = matrix
+    x = array((3, 3, n), 5)
+    z = torch.from_numpy(x)
+    agree(fused(z, maps=True, spectra=True, sums=True), naive(fused, x), torch.float64)
+    gradient, expected = gradients(fused, z), reference(fused, z)
+    assert float((gradient - expected).abs().max()) <= 4e-14 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("change", [1e-10, np.nan])
+def test_outputs_that_are_no_shifts_keep_their_matrix(change):
+    n, step = 1024, 128
+    matrix = np.eye(1, n)[0][(np.arange(n) - step * np.arange(4)[:, None]) % n]
+    matrix[2, 5] += change
+    table, *numbers = _kernels._shifts(matrix, 1e-12)
+    assert numbers == [n, 4, 0]
+    np.testing.assert_array_equal(table, matrix.T)
+    assert _kernels._shifts(np.zeros((4, n)), 1e-12)[1:] == (n, 4, 0)
+
+
 # --- gradients -------------------------------------------------------------------------------------------------------
 
 
