@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from numbers import Real
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from scatter_theory import certificates
+from scatter_theory.arguments import check_arguments, check_engine, check_rule
 from scatter_theory.constants import Constant
 from scatter_theory.description import layer_table
 from scatter_theory.engine import (
@@ -40,11 +40,16 @@ from scatter_theory.engine import (
     collect,
     emitted_shape,
     fitted,
+    held,
+    hermitian,
     measured_error,
     predict,
     predict_full,
     probes,
     signals_with_gradient,
+    storable,
+    structure,
+    usable,
 )
 from scatter_theory.features import Features, LayerFeatures, Part
 from scatter_theory.frames import Bank, Frame
@@ -55,14 +60,13 @@ from scatter_theory.paths import (
     AllPaths,
     EnergyRule,
     FixedPaths,
-    FrequencyDecreasing,
     Path,
     PathRule,
     PathTree,
     StructuralRule,
     structural_tree,
 )
-from scatter_theory.poolings import Sampling, check_sampling
+from scatter_theory.poolings import Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,8 @@ class FeatureExtractor(nn.Module):
         Whether signals may be complex. With real signals (the default) frames with ``sided="auto"`` use half banks
         where that is exact, and complex signals are refused.
     dtype : torch.dtype
-        ``torch.float64`` (default) or ``torch.float32``: precision of the atoms and of the computation.
+        ``torch.float64`` or ``torch.float32``: precision of the atoms and of the computation. Default: float64 for the
+        exact engine, float32 for the fast one.
     max_bytes : int
         Refuse networks whose features of a single signal would need more memory than this.
     memory : int, optional
@@ -117,6 +122,12 @@ class FeatureExtractor(nn.Module):
     reference : Grid, optional
         Grid to whose sampling rate the frames' J and M refer; default: `grid`. With a finer `grid` and the coarse one
         as `reference` the same continuous network is sampled more finely.
+    engine : {"exact", "fast"}
+        ``"exact"``: every map on the full grid. ``"fast"``: every map on the coarsest grid that holds its atom, with
+        an error that is measured; needs structural path rules. See `error` and `plan`.
+    oversampling : float
+        Samples per axis and frequency of an atom on the grids of the fast engine, at least 1; larger values are slower
+        and nearer to the full grid.
 
     Raises
     ------
@@ -155,8 +166,8 @@ class FeatureExtractor(nn.Module):
         oversampling: float = 2.0,
     ) -> None:
         super().__init__()
-        _check_arguments(layers, grid, final, paths, sampling, dtype, reference)
-        _check_engine(engine, oversampling, paths)
+        check_arguments(layers, grid, final, paths, sampling, dtype, reference)
+        check_engine(engine, oversampling, paths)
         dtype = dtype if dtype is not None else (torch.float64 if engine == "exact" else torch.float32)
         self.engine: Engine = engine
         self.oversampling = float(oversampling)
@@ -185,16 +196,16 @@ class FeatureExtractor(nn.Module):
         #: Whether the maps of layers 0..N are real for every real signal.
         self.real: tuple[bool, ...] = tuple(real)
         banks.append(self._bank(len(self.layers)))
-        _check_rule(paths, banks[:-1])
-        self._banks = tuple(_held(bank) if n in self._learns else bank for n, bank in enumerate(banks))
+        check_rule(paths, banks[:-1])
+        self._banks = tuple(held(bank) if n in self._learns else bank for n, bank in enumerate(banks))
         device = self._weights.device if self._learns else None
         for n, bank in enumerate(banks):
             # A learned frame has no stored atoms: what is stored then tells the precision and the device.
             output = bank.output if n not in self._learns else torch.empty(0)
-            self.register_buffer(f"_output_{n}", _storable(output, dtype).to(device), persistent=False)
+            self.register_buffer(f"_output_{n}", storable(output, dtype).to(device), persistent=False)
             if n < len(self.layers) and n not in self._learns and engine == "exact":
-                self.register_buffer(f"_spectra_{n}", _storable(bank.spectra, dtype).to(device), persistent=False)
-        self._real_output = tuple(_hermitian(bank) for bank in banks)
+                self.register_buffer(f"_spectra_{n}", storable(bank.spectra, dtype).to(device), persistent=False)
+        self._real_output = tuple(hermitian(bank) for bank in banks)
         self._tree = self._structural_tree() if isinstance(paths, StructuralRule) else None
         self._scales = {n: self._scales_of(level) for n, level in enumerate(self._tree.levels if self._tree else ())}
         self._plan = self._fast_plan() if engine == "fast" else None
@@ -247,12 +258,12 @@ class FeatureExtractor(nn.Module):
             return
         weights = Weights(self.learned)
         with torch.inference_mode(False), torch.no_grad():  # They are used again where gradients are wanted.
-            banks = tuple(_held(self._bank(n)) if n in self._learns else b for n, b in enumerate(self._banks))
+            banks = tuple(held(self._bank(n)) if n in self._learns else b for n, b in enumerate(self._banks))
         for n in self._learns:
-            if _structure(banks[n]) != _structure(self._banks[n]):
+            if structure(banks[n]) != structure(self._banks[n]):
                 raise RuntimeError(
                     f"`FeatureExtractor`: with other weights the frame of layer {n + 1} has other atoms: "
-                    f"{_structure(banks[n])} instead of {_structure(self._banks[n])}. Their number, labels and kind "
+                    f"{structure(banks[n])} instead of {structure(self._banks[n])}. Their number, labels and kind "
                     "must not depend on weights, see `Frame.modules`."
                 )
         self._banks, self._weights, self._probe_error = banks, weights, None
@@ -532,13 +543,13 @@ class FeatureExtractor(nn.Module):
             return self._bank(n).to(dtype=self.dtype).spectra
         if self.engine == "fast":
             return self.banks[n].to(device=self.device, dtype=self.dtype).spectra
-        return _usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
+        return usable(getattr(self, f"_spectra_{n}"), self.grids[n].ndim + 1)
 
     def output_atom(self, n: int) -> Tensor:
         """Spectrum ``(*shape)`` of the output atom of layer n, in the extractor's precision."""
         if n in self._learns:
             return self._bank(n).to(dtype=self.dtype).output
-        return _usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
+        return usable(getattr(self, f"_output_{n}"), self.grids[n].ndim)
 
     def emits_real(self, n: int) -> bool:
         """Whether the output atom of layer n keeps real maps real."""
@@ -593,71 +604,3 @@ class FeatureExtractor(nn.Module):
             "oversampling": self.oversampling,
         }
         return FeatureExtractor(**(arguments | changes)).to(self.device)
-
-
-def _check_arguments(layers: Any, grid: Any, final: Any, paths: Any, sampling: str, dtype: Any, reference: Any) -> None:
-    check_sampling("FeatureExtractor", sampling)
-    if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
-        raise TypeError(
-            f"`FeatureExtractor(layers=...)`: got {layers!r}, expected a non-empty list of `Layer` instances."
-        )
-    for name, value, base in (("grid", grid, Grid), ("paths", paths, PathRule)):
-        if not isinstance(value, base):
-            raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
-    for name, value, base in (("final", final, Frame), ("reference", reference, Grid)):
-        if value is not None and not isinstance(value, base):
-            raise TypeError(f"`FeatureExtractor({name}=...)`: got {value!r}, expected a {base.__name__} instance.")
-    if reference is not None and reference.ndim != grid.ndim:
-        raise ValueError(f"`FeatureExtractor(reference=...)`: got {reference}, expected {grid.ndim} axes as in {grid}.")
-    if dtype not in (None, torch.float32, torch.float64):
-        raise TypeError(f"`FeatureExtractor(dtype=...)`: got {dtype}, expected torch.float32 or torch.float64.")
-
-
-def _check_engine(engine: Any, oversampling: Any, paths: PathRule) -> None:
-    if engine not in ("exact", "fast"):
-        raise ValueError(f"`FeatureExtractor(engine=...)`: got {engine!r}, expected 'exact' or 'fast'.")
-    number = isinstance(oversampling, Real) and not isinstance(oversampling, bool)
-    if not (number and math.isfinite(oversampling) and oversampling >= 1):
-        raise ValueError(
-            f"`FeatureExtractor(oversampling=...)`: got {oversampling!r}, expected a finite number >= 1: samples per "
-            "axis and frequency of an atom."
-        )
-    if engine == "fast" and not isinstance(paths, StructuralRule):
-        raise ValueError(
-            f"`FeatureExtractor(engine='fast')`: {paths!r} chooses paths by the signals, but the plan is made before. "
-            "Choose them once with engine='exact' and freeze them: `FixedPaths(phi(f).paths)`."
-        )
-
-
-def _check_rule(rule: PathRule, banks: Sequence[Bank]) -> None:
-    """Refuse a rule that compares frequencies of atoms that have none."""
-    if isinstance(rule, FrequencyDecreasing) and any(math.isnan(a.scale) for bank in banks for a in bank.atoms):
-        raise ValueError(
-            f"`FeatureExtractor(paths={rule!r})`: atoms of learned frames have no fixed frequency by which paths could "
-            "be compared. Use `AllPaths()`, or choose them: `FixedPaths(...)`."
-        )
-
-
-def _held(bank: Bank) -> Bank:
-    """The bank on the CPU, without gradients."""
-    return replace(bank, spectra=bank.spectra.detach().cpu(), output=bank.output.detach().cpu())
-
-
-def _structure(bank: Bank) -> tuple[str, tuple[str, ...], bool]:
-    """What must not depend on weights: kind, labels, and whether the output atom keeps real maps real."""
-    return bank.kind, tuple(atom.label for atom in bank.atoms), _hermitian(bank)
-
-
-def _storable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Real buffer: complex values as a trailing axis of length 2, so that `.float()` does not drop imaginary parts."""
-    tensor = tensor.detach()
-    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).to(dtype).contiguous()
-
-
-def _usable(buffer: Tensor, ndim: int) -> Tensor:
-    return torch.view_as_complex(buffer) if buffer.ndim == ndim + 1 else buffer
-
-
-def _hermitian(bank: Bank) -> bool:
-    mirrored = bank.grid.mirror(bank.output)
-    return bool(((bank.output - mirrored.conj()).abs().max() <= 1e-14 * bank.output.abs().max()).item())

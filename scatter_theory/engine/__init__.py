@@ -1,5 +1,6 @@
 """The fast engine: a plan of the whole extraction, then kernels and chunks that carry it out."""
 
+from scatter_theory.engine._atoms import held, hermitian, storable, structure, usable
 from scatter_theory.engine._current import NotTrained, Snapshot, Weights
 from scatter_theory.engine._error import EngineError, measured_error, probes
 from scatter_theory.engine._execute import Piece, Run, collect
@@ -34,6 +35,8 @@ __all__ = [
     "comfortable",
     "emitted_shape",
     "fitted",
+    "held",
+    "hermitian",
     "measured_error",
     "output_map",
     "pack",
@@ -43,5 +46,8 @@ __all__ = [
     "restricted",
     "signals_with_gradient",
     "signed",
+    "storable",
+    "structure",
+    "usable",
     "widths",
 ]

@@ -221,7 +221,9 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, device: str) -> int:
         children = min(parents, maps) * atoms
         target = edge.target
         if fused:
-            scratch = torch.get_num_threads() * _kernels.LANES * item * (2 * _used(edge) + 3 * target.size)
+            shared = len(target.shape) == 1 and target.size >= _kernels.LONG
+            blocks = 1 if shared else torch.get_num_threads()
+            scratch = blocks * _kernels.LANES * item * (2 * _used(edge) + 3 * target.size)
             own = target.output.held if target.output else 0
             separate = COPIES * target.size if edge.separate and not target.edges else 0
             part = item * batch * children * (own + separate) + scratch

@@ -16,9 +16,10 @@ import torch
 
 import scatter_theory as st
 from scatter_theory import theory
+from scatter_theory.engine import storable
 from scatter_theory.features import Features, LayerFeatures
 from scatter_theory.grid import Grid
-from scatter_theory.network import FeatureExtractor, _storable
+from scatter_theory.network import FeatureExtractor
 from scatter_theory.verify import Effort
 from scatter_theory.verify._deformation_reading import Reader
 from scatter_theory.verify._deformation_search import Problem
@@ -74,13 +75,13 @@ def signals() -> torch.Tensor:
 
 def set_spectra(phi: FeatureExtractor, n: int, change: Callable[[torch.Tensor], torch.Tensor]) -> FeatureExtractor:
     """Alter the propagating atoms that layer n + 1 computes with; the declared bank stays."""
-    setattr(phi, f"_spectra_{n}", _storable(change(phi.atoms(n).clone()), phi.dtype))
+    setattr(phi, f"_spectra_{n}", storable(change(phi.atoms(n).clone()), phi.dtype))
     return phi
 
 
 def set_output(phi: FeatureExtractor, n: int, change: Callable[[torch.Tensor], torch.Tensor]) -> FeatureExtractor:
     """Alter the atom that emits layer n's features."""
-    setattr(phi, f"_output_{n}", _storable(change(phi.output_atom(n).clone()), phi.dtype))
+    setattr(phi, f"_output_{n}", storable(change(phi.output_atom(n).clone()), phi.dtype))
     return phi
 
 
