@@ -9,6 +9,7 @@ from scatter_theory.frames._directional import Curvelets, DirectionalWavelets, R
 from scatter_theory.frames._filters import Filters
 from scatter_theory.frames._gabor import WeylHeisenberg
 from scatter_theory.frames._learned import Learned
+from scatter_theory.frames._learned_operator import LearnedConv
 from scatter_theory.frames._morlet import Morlet
 from scatter_theory.frames._steerable import Riesz, Steerable
 from scatter_theory.frames._taps import Taps
@@ -25,6 +26,7 @@ __all__ = [
     "Frame",
     "FrameBounds",
     "Learned",
+    "LearnedConv",
     "LogGabor",
     "MexicanHat",
     "Morlet",

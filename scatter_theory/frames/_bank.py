@@ -48,7 +48,15 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class FrameBounds:
-    """Frame bounds A <= B, where they are attained (cycles per unit), and how they were computed."""
+    """Frame bounds A <= B, where they are attained (cycles per unit), and how they were computed.
+
+    Parameters
+    ----------
+    A, B : Constant
+        Lower and upper bound, with the way they were computed.
+    argmin, argmax : tuple of float or None
+        Frequencies at which they are attained, in cycles per unit; None where they are not known.
+    """
 
     A: Constant
     B: Constant
@@ -81,6 +89,13 @@ class Bank:
     kind : str
         ``"full"`` (closed under conjugation, or without pairing), ``"half"`` (one of each conjugate pair, weighted
         by sqrt(2): for real maps only), ``"real"`` (every atom Hermitian).
+    description : str
+        What tables and errors call the bank.
+
+    Raises
+    ------
+    ValueError
+        If the shape of `spectra` or `output` does not fit the atoms and the grid.
     """
 
     grid: Grid

@@ -59,7 +59,15 @@ class _Of(Frame):
 
 @dataclass(frozen=True, repr=False)
 class Scaled(_Of):
-    """Every atom of `frame`, the output atom too, times `factor`: A and B scale by ``factor^2``."""
+    """Every atom of `frame`, the output atom too, times `factor`: A and B scale by ``factor^2``.
+
+    Parameters
+    ----------
+    frame : Frame
+        Any frame.
+    factor : float
+        Finite and > 0.
+    """
 
     factor: float
 
@@ -88,6 +96,11 @@ class Tightened(_Of):
     r"""Canonical tight frame :math:`\hat g / (\sum |\hat g|^2)^{1/2}` of `frame`.
 
     For half banks the even part of the sum is taken.
+
+    Parameters
+    ----------
+    frame : Frame
+        A frame with A > 0.
     """
 
     tight = True
@@ -109,7 +122,13 @@ class Tightened(_Of):
 
 @dataclass(frozen=True, repr=False)
 class Complemented(_Of):
-    r"""The atoms of `frame` and one more, :math:`(B - \sum |\hat g|^2)^{1/2}`, so that A = B on each grid."""
+    r"""The atoms of `frame` and one more, :math:`(B - \sum |\hat g|^2)^{1/2}`, so that A = B on each grid.
+
+    Parameters
+    ----------
+    frame : Frame
+        A frame with a finite upper bound.
+    """
 
     @classmethod
     def example(cls, d: int) -> Complemented:
@@ -131,6 +150,17 @@ class Normalised(_Of):
 
     B is the upper bound of the bank for real maps where the layer's maps are real, for complex maps otherwise; L and R
     are the sharp Lipschitz constants of the non-linearity and of the pooling in the given sampling mode.
+
+    Parameters
+    ----------
+    frame : Frame
+        Any frame with a finite upper bound.
+    nonlinearity : Nonlinearity
+        Gives L.
+    pooling : Pooling
+        Gives R.
+    sampling : {"dilate", "decimate"}
+        Mode in which the constants are taken.
     """
 
     nonlinearity: Any
@@ -155,6 +185,11 @@ class Union(Frame):
     """All atoms of two frames; `first` gives the output atom, the output atom of `second` propagates.
 
     A = A1 + A2 and B <= B1 + B2.
+
+    Parameters
+    ----------
+    first, second : Frame
+        Two frames for the same dimension.
     """
 
     first: Frame

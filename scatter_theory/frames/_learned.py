@@ -21,7 +21,7 @@ import torch
 
 from scatter_theory.constants import Constant
 from scatter_theory.frames._bank import Atom, Bank, FrameBounds
-from scatter_theory.frames._base import Frame, Sided, check_dimension, resolve_sided
+from scatter_theory.frames._base import Frame, Sided, check_dimension, check_sided, resolve_sided
 from scatter_theory.frames._learned_base import Guarantee, Parametrisation
 from scatter_theory.frames._learned_fir import Paraunitary, WithComplement
 from scatter_theory.frames._learned_morlet import LearnedMorlet
@@ -60,7 +60,7 @@ class Learned(Frame):
     Parameters
     ----------
     n_filters : int
-        Propagating filters beside the output atom; with ``"softmax"`` and ``"morlet"`` conjugate pairs, with
+        Propagating filters beside the output atom; with ``"softmax"`` and ``"morlet"`` conjugate pairs (`sided`), with
         ``"complement"`` one atom more.
     support : int
         Taps per axis, at least 2; where atoms have no taps the extent of the finest (``"softmax"``, ``"morlet"``) or of
@@ -73,6 +73,10 @@ class Learned(Frame):
         Range for the frame bounds. All but ``"range"`` are tight and take the upper end, A = B.
     seed : int
         Seed of the weights before training.
+    sided : str
+        Atoms in conjugate pairs, ``"softmax"`` and ``"morlet"``: ``"auto"`` (half bank where the network allows it),
+        ``"half"``, ``"both"`` or ``"real"`` (pairs merged into one real atom: half of the atoms, and maps that stay
+        real). All other atoms are real, and ``"auto"`` becomes ``"real"``.
 
     Attributes
     ----------
@@ -103,6 +107,7 @@ class Learned(Frame):
     A: float = 0.5
     B: float = 1.0
     seed: int = 0
+    sided: Sided = "auto"
     module: Parametrisation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,7 +123,16 @@ class Learned(Frame):
             raise ValueError(f"`Learned(A=..., B=...)`: got {self.A!r} and {self.B!r}, expected 0 < A <= B < infinity.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"`Learned(seed=...)`: got {self.seed!r}, expected a whole number.")
+        check_sided("Learned", self.sided)
         object.__setattr__(self, "module", self._made(torch.Generator().manual_seed(self.seed)))
+        if self.module.sided == "real":
+            if self.sided not in ("auto", "real"):
+                raise ValueError(
+                    f"`Learned(sided=...)`: got {self.sided!r}, expected 'auto' or 'real': the atoms of "
+                    f"parametrisation={self.parametrisation!r} are real and have no conjugate partners. Complex atoms "
+                    "have 'softmax' and 'morlet'."
+                )
+            object.__setattr__(self, "sided", "real")
 
     def _made(self, generator: torch.Generator) -> Parametrisation:
         arguments = (self.n_filters, self.support, self.d, float(self.A), float(self.B))
@@ -147,10 +161,10 @@ class Learned(Frame):
         """Whether A = B = 1 on every grid."""
         return self.module.tight and self.B == 1
 
-    @property
-    def sided(self) -> str:
-        """``"auto"`` where atoms come in conjugate pairs, else ``"real"``."""
-        return self.module.sided
+    def __repr__(self) -> str:
+        """Constructor call, without `sided` where the atoms leave no choice."""
+        call = super().__repr__()
+        return call.replace(", sided='real'", "") if self.module.sided == "real" else call
 
     @property
     def guarantee(self) -> Guarantee:

@@ -336,7 +336,7 @@ def test_empty_atoms_are_left_out():
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in fr.__all__ if name not in ("Atom", "Bank", "Frame", "FrameBounds", "from_conv")],
+    [name for name in fr.__all__ if name not in ("Atom", "Bank", "Frame", "FrameBounds", "LearnedConv", "from_conv")],
 )
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_every_frame_has_an_example_or_says_why_not(name, d):

@@ -208,6 +208,42 @@ def test_half_and_real_banks_of_softmax_share_the_power_of_the_pairs():
     assert {a.weight for a in half.atoms} == {math.sqrt(2)} and {a.weight for a in both.atoms} == {1.0}
 
 
+@pytest.mark.parametrize("form", ["softmax", "morlet"])
+def test_pairs_are_what_the_user_says(form):
+    """Before ReLU the choice of the network is the full bank, and with two layers four times the paths."""
+    x = torch.randn(2, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def network(*sided):
+        layers = [st.Layer(learned(form, sided=s, seed=k), st.ReLU()) for k, s in enumerate(sided)]
+        return st.FeatureExtractor(layers, GRIDS[1])
+
+    counts = {s: [len(layer.paths) for layer in network(s, s)(x)] for s in ("auto", "both", "real")}
+    assert counts == {"auto": [1, 6, 36], "both": [1, 6, 36], "real": [1, 3, 9]}
+    for s, kind in (("both", "full"), ("half", "half"), ("real", "real")):
+        phi = network(s)
+        assert phi.banks[0].kind == kind and torch.equal(
+            phi.banks[0].spectra, learned(form, seed=0).on(GRIDS[1], sided=s).spectra
+        )
+        A, B = phi.banks[0].bounds()
+        assert A == pytest.approx(1.0, abs=TOLERANCE) and B == pytest.approx(1.0, abs=TOLERANCE)
+        assert f"sided={s!r}" in repr(phi.layers[0].frame)
+    assert all(not layer.values.is_complex() for layer in network("real", "real")(x))
+    with pytest.raises(ValueError, match="is a half bank, but the maps that enter this layer are complex"):
+        network("half", "half")
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("softmax", "morlet")])
+def test_real_atoms_have_no_pairs_to_choose(form):
+    assert learned(form).sided == learned(form, sided="real").sided == "real" and "sided" not in repr(learned(form))
+    for sided in ("half", "both"):
+        with pytest.raises(
+            ValueError, match=rf"got '{sided}', expected 'auto' or 'real': the atoms of param.*'{form}'"
+        ):
+            learned(form, sided=sided)
+    with pytest.raises(ValueError, match=r"`Learned\(sided=...\)`: got 'left', expected one of"):
+        learned(form, sided="left")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_support(form):
     """Impulse responses: the same taps on all grids for some, the whole grid for the others."""
