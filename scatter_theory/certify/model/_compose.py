@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 
 from scatter_theory.certify.model._bound import UP, Bound
 from scatter_theory.certify.model._layers import NORMALISATIONS, layer_bound
-from scatter_theory.certify.model._linear import batch_norm_scale, dense_norm, fits, folded, plain_type
+from scatter_theory.certify.model._linear import batch_norm_scale, dense_norm, fits, folded
 from scatter_theory.certify.model._operations import Combine, Operation, operation
 from scatter_theory.certify.model._trace import Traced
 
@@ -128,7 +128,7 @@ def _fold(traced: Traced, operations: Mapping[fx.Node, Operation], node: fx.Node
 
 
 def _is(traced: Traced, node: fx.Node, types: tuple[type[nn.Module], ...]) -> bool:
-    return node.op == "call_module" and plain_type(traced.submodule(node)) in types
+    return node.op == "call_module" and type(traced.submodule(node)) in types
 
 
 def _scales_before(

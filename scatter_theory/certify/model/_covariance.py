@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -30,11 +30,14 @@ class CovarianceDefect:
         Circular shifts t of the input, in samples.
     defects : tuple of float
         The largest of all inputs, by shift.
+    variant : CovarianceDefect or None
+        The same of a second network, such as the copy that `anti_aliased` makes, with the same inputs and shifts.
     """
 
     stride: tuple[int, ...]
     shifts: tuple[tuple[int, ...], ...]
     defects: tuple[float, ...]
+    variant: CovarianceDefect | None = None
 
     @property
     def value(self) -> float:
@@ -58,14 +61,19 @@ class CovarianceDefect:
 
     def __str__(self) -> str:
         whole = "" if self.whole is None else f"; {self.whole:.4g} at multiples of the stride"
+        beside = "" if self.variant is None else f"\nvariant, {self.variant}"
         return (
             f"stride {self.stride}: {self.value:.4g} relative to the output at shift {self.worst}, the largest of "
-            f"{len(self.shifts)} shifts{whole}"
+            f"{len(self.shifts)} shifts{whole}{beside}"
         )
 
 
 def covariance_defect(
-    model: nn.Module, inputs: Tensor, *, shifts: Sequence[Sequence[int]] | None = None
+    model: nn.Module,
+    inputs: Tensor,
+    *,
+    shifts: Sequence[Sequence[int]] | None = None,
+    variant: nn.Module | None = None,
 ) -> CovarianceDefect:
     r"""Measure how far maps of a network move when their input does.
 
@@ -83,6 +91,8 @@ def covariance_defect(
         Of the dtype that the model wants.
     shifts : sequence of tuple of int, optional
         Default: all with 0 to S samples per axis but the shift by nothing.
+    variant : nn.Module, optional
+        A second network with outputs on the same grid, which is measured beside the first.
 
     Returns
     -------
@@ -91,10 +101,11 @@ def covariance_defect(
     Raises
     ------
     TypeError
-        If `model` is no module.
+        If `model` or `variant` is no module.
     ValueError
-        If the model is in training mode or has hooks, the output has other axes than the input or sizes that do not
-        divide those of the input, an output is zero, or `shifts` are not whole numbers per axis.
+        If a model is in training mode or has hooks, the output has other axes than the input or sizes that do not
+        divide those of the input, an output is zero, the two outputs are on different grids, or `shifts` are not whole
+        numbers per axis.
 
     Examples
     --------
@@ -105,6 +116,19 @@ def covariance_defect(
     >>> print(covariance_defect(layer, fast))
     stride (2,): 2 relative to the output at shift (1,), the largest of 2 shifts; 0 at multiples of the stride
     """
+    found = _measured(model, inputs, shifts)
+    if variant is None:
+        return found
+    beside = _measured(variant, inputs, found.shifts)
+    if beside.stride != found.stride:
+        raise ValueError(
+            f"`{_WHERE}(variant=...)`: got outputs with the stride {beside.stride}, expected that of the model, "
+            f"{found.stride}."
+        )
+    return replace(found, variant=beside)
+
+
+def _measured(model: nn.Module, inputs: Tensor, shifts: Sequence[Sequence[int]] | None) -> CovarianceDefect:
     check_model(model, _WHERE)
     with torch.no_grad():
         still = model(inputs)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from scatter_theory.certify.layers._bounds import conv_bounds
 from scatter_theory.certify.model._bound import UP, Bound
 from scatter_theory.certify.model._linear import batch_norm_scale, dense_norm, fits, matrix_norm
+from scatter_theory.frames import LearnedConv
 
 CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
@@ -16,7 +19,7 @@ NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def layer_bound(module: nn.Module, shape: tuple[int, ...]) -> Bound:
-    """Constant of a convolution, a linear layer, or a batch normalisation in evaluation mode.
+    """Constant of a convolution, a learned one too, a linear layer, or a batch normalisation in evaluation mode.
 
     A convolution has its norm on a torus that holds it. Where that is only an upper bound, as for zero padding, and the
     matrix of the layer is small, the norm of the matrix is taken.
@@ -31,8 +34,11 @@ def layer_bound(module: nn.Module, shape: tuple[int, ...]) -> Bound:
     ------
     ValueError
         For circular padding whose stride does not divide a grid too large for the matrix, weights that are not finite,
-        or a normalisation without statistics.
+        a normalisation without statistics, or a learned convolution that is undefined for its weights.
     """
+    if isinstance(module, LearnedConv):
+        B = module.bounds().B
+        return Bound(math.sqrt(B.value) * UP, True, f"square root of the {B.source}")
     if isinstance(module, NORMALISATIONS):
         value = float(batch_norm_scale(module).abs().max())
         return Bound(value * UP, True, "largest |gamma| / sqrt(variance + eps)")

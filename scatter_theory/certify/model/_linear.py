@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from scatter_theory.certify.model._bound import UP
 
@@ -71,11 +70,6 @@ def batch_norm_scale(module: nn.Module) -> Tensor:
     return scale if module.weight is None else scale * module.weight.detach()
 
 
-def plain_type(module: nn.Module) -> type[nn.Module]:
-    """Type of a layer, that below a parametrization of its weights."""
-    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
-
-
 def folded(layer: nn.Module, before: Sequence[Tensor], after: Sequence[Tensor]) -> nn.Module:
     """The convolution between channelwise factors, with them in its weight; the shifts are left out.
 
@@ -95,7 +89,7 @@ def folded(layer: nn.Module, before: Sequence[Tensor], after: Sequence[Tensor]) 
     for scale in after:
         weight = weight * scale.reshape(-1, 1, *ones)
     names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
-    # Made without memory, so that no random numbers are drawn. A copy would share the class of a parametrized layer.
-    plain = plain_type(layer)(**{name: getattr(layer, name) for name in names}, bias=False, device="meta")
+    # Made without memory, so that no random numbers are drawn.
+    plain = type(layer)(**{name: getattr(layer, name) for name in names}, bias=False, device="meta")
     plain.weight = nn.Parameter(weight, requires_grad=False)
     return plain

@@ -1,4 +1,4 @@
-"""What every node of a graph does, with its constants: the table of what is known, and the refusal of all else."""
+"""What every node of a graph does, with its constants, and the refusal of all else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,31 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from scatter_theory.certify.model._bound import UP, Bound
+from scatter_theory.certify.model._circular_pool import CircularPool
 from scatter_theory.certify.model._layers import CONVOLUTIONS, NORMALISATIONS, layer_bound
-from scatter_theory.certify.model._linear import plain_type
-from scatter_theory.certify.model._pointwise import ACTIVATIONS, log_softmax, softmax
 from scatter_theory.certify.model._pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 from scatter_theory.certify.model._refusals import refuse
+from scatter_theory.certify.model._table import (
+    ADAPTIVE_AVERAGE,
+    ADAPTIVE_MAX,
+    ADD,
+    AVERAGE,
+    BY_CHANNEL,
+    CALLS,
+    DROPOUTS,
+    EXTREMES,
+    MAX,
+    MODULES,
+    PRELU,
+    REDUCED,
+    SCALE,
+    SELECTIONS,
+    SIDE_BY_SIDE,
+    SIZES,
+    SOFT,
+)  # fmt: skip
 from scatter_theory.certify.model._trace import Traced
+from scatter_theory.frames import LearnedConv
 
 Combine = Literal["sum", "stack"]
 
@@ -58,38 +77,6 @@ class Operation:
     by_channel: bool = False
 
 
-#: Maps that put each entry of the input nowhere, once or several times, next to constants.
-_SELECTIONS = {
-    nn.Identity, nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
-    nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d,
-    nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d,
-    nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d,
-    nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d,
-    F.pad, F.pixel_shuffle, F.pixel_unshuffle, F.channel_shuffle, operator.getitem, torch.flatten, torch.reshape,
-    torch.transpose, torch.permute, torch.squeeze, torch.unsqueeze, torch.swapaxes, torch.movedim, torch.flip,
-    torch.roll, torch.narrow, torch.select, torch.clone,
-    "flatten", "unflatten", "view", "reshape", "transpose", "permute", "contiguous", "squeeze", "unsqueeze", "expand",
-    "repeat", "clone", "flip", "roll", "narrow", "select", "swapaxes", "movedim", "t",
-}  # fmt: skip
-_DROPOUTS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout}
-_SIZES = {"size", "dim", "numel", "ndimension"}
-_CALLS = {call: activation for activation in ACTIVATIONS for call in activation.calls}
-_MODULES = {activation.module: activation for activation in ACTIVATIONS if activation.module}
-_PRELU = {nn.PReLU, F.prelu, torch.prelu}
-_ADAPTIVE_AVERAGE = {nn.AdaptiveAvgPool1d: 1, nn.AdaptiveAvgPool2d: 2, nn.AdaptiveAvgPool3d: 3}
-_ADAPTIVE_AVERAGE |= {F.adaptive_avg_pool1d: 1, F.adaptive_avg_pool2d: 2, F.adaptive_avg_pool3d: 3}
-_AVERAGE = {nn.AvgPool1d: 1, nn.AvgPool2d: 2, nn.AvgPool3d: 3, F.avg_pool1d: 1, F.avg_pool2d: 2, F.avg_pool3d: 3}
-_ADAPTIVE_MAX = {nn.AdaptiveMaxPool1d: 1, nn.AdaptiveMaxPool2d: 2, nn.AdaptiveMaxPool3d: 3}
-_ADAPTIVE_MAX |= {F.adaptive_max_pool1d: 1, F.adaptive_max_pool2d: 2, F.adaptive_max_pool3d: 3}
-_MAX = {nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.MaxPool3d: 3, F.max_pool1d: 1, F.max_pool2d: 2, F.max_pool3d: 3}
-_SOFT = {f: softmax for f in (nn.Softmax, F.softmax, torch.softmax, "softmax")}
-_SOFT |= {f: log_softmax for f in (nn.LogSoftmax, F.log_softmax, torch.log_softmax, "log_softmax")}
-_BY_CHANNEL = {*_ADAPTIVE_AVERAGE, *_AVERAGE, *_ADAPTIVE_MAX, *_MAX, *_DROPOUTS, nn.Identity, nn.Dropout}
-_ADD = {operator.add, torch.add, "add", operator.sub, torch.sub, "sub"}
-_SCALE = {operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div", operator.neg, torch.neg, "neg"}
-
-
 def operation(traced: Traced, node: fx.Node) -> Operation | None:
     """What a node does; None for inputs, constants and sizes.
 
@@ -103,7 +90,7 @@ def operation(traced: Traced, node: fx.Node) -> Operation | None:
         return None
     if not isinstance(traced.values[node], Tensor):
         refuse(traced, node)
-    target = plain_type(traced.submodule(node)) if node.op == "call_module" else node.target
+    target = type(traced.submodule(node)) if node.op == "call_module" else node.target
     try:
         found = _found(traced, node, target, inputs)
     except (ValueError, TypeError) as error:
@@ -114,7 +101,7 @@ def operation(traced: Traced, node: fx.Node) -> Operation | None:
 
 
 def _is_size(traced: Traced, node: fx.Node) -> bool:
-    sizes = node.op == "call_method" and node.target in _SIZES
+    sizes = node.op == "call_method" and node.target in SIZES
     attribute = node.target is getattr and node.args[1] in ("shape", "ndim", "device", "dtype")
     return sizes or attribute
 
@@ -126,25 +113,26 @@ def _found(traced: Traced, node: fx.Node, target: Any, inputs: tuple[fx.Node, ..
     def made(*bounds: Bound, **rest: Any) -> Operation:
         return Operation(node, label, kind, inputs, bounds, **rest)
 
-    if target in (torch.cat, torch.concat, torch.stack):
+    if target in SIDE_BY_SIDE:
         one = Bound(1.0, True, "the parts lie side by side")
         return made(*[one] * len(inputs), combine="stack")
-    if target in _ADD:
+    if target in ADD:
         if node.kwargs.keys() & {"alpha", "out"}:
             return None
         return made(*(_expanded(traced, node, n) for n in inputs))
     if len(inputs) != 1:
         return None
-    if target in _SCALE:
+    if target in SCALE:
         return made(_scaled(traced, node, inputs[0]))
     if node.args[:1] != inputs and not (node.op == "call_module" and not node.args):
         return None
-    by_channel = target in _BY_CHANNEL or (target is F.pad and _leaves_channels(traced, node))
+    padded = target is F.pad and _leaves_channels(traced, node)
+    by_channel = target in (*BY_CHANNEL, CircularPool) or padded or _depthwise(traced, node)
     bound = _linear(traced, node, target, inputs[0])
     if bound is not None:
         return made(bound, by_channel=by_channel)
-    if target in _CALLS or target in _MODULES:
-        own = target in _PRELU
+    if target in CALLS or target in MODULES:
+        own = target in PRELU
         return made(_activation(traced, node, target), affine=False, pointwise=True, per_channel=own, by_channel=True)
     bound = _other(traced, node, target, inputs[0])
     return None if bound is None else made(bound, affine=False, by_channel=by_channel)
@@ -152,58 +140,66 @@ def _found(traced: Traced, node: fx.Node, target: Any, inputs: tuple[fx.Node, ..
 
 def _linear(traced: Traced, node: fx.Node, target: Any, source: fx.Node) -> Bound | None:
     """Affine maps of one input."""
-    if target in _SELECTIONS:
+    if target in SELECTIONS:
         return _selection(traced, node, source)
-    if target in _DROPOUTS:
+    if target in DROPOUTS:
         training = node.kwargs.get("training", True)
         if training is not False:
             raise ValueError("it drops at random, training=True; pass training=self.training")
         return Bound(1.0, True, "identity in evaluation mode")
-    if target in (*CONVOLUTIONS, nn.Linear, *NORMALISATIONS):
+    if target in (*CONVOLUTIONS, LearnedConv, nn.Linear, *NORMALISATIONS):
         return layer_bound(traced.submodule(node), traced.shape(source))
-    if target in (torch.mean, "mean", torch.sum, "sum"):
+    if target in REDUCED:
         return _reduced(traced, node, target in (torch.mean, "mean"), source)
     return _averages(traced, node, target, source)
 
 
+def _depthwise(traced: Traced, node: fx.Node) -> bool:
+    """Whether a convolution gives one channel for each, such as a filter in front of a stride."""
+    module = traced.submodule(node) if node.op == "call_module" else None
+    return isinstance(module, CONVOLUTIONS) and module.groups == module.in_channels == module.out_channels
+
+
 def _leaves_channels(traced: Traced, node: fx.Node) -> bool:
     """Whether a padding stays within the axes behind batch and channels."""
-    return len(_arguments(traced, node, ("pad",), ((),))["pad"]) <= 2 * (len(traced.shape(node)) - 2)
+    return len(arguments(traced, node, ("pad",), ((),))["pad"]) <= 2 * (len(traced.shape(node)) - 2)
 
 
 def _averages(traced: Traced, node: fx.Node, target: Any, source: fx.Node) -> Bound | None:
-    if target in _ADAPTIVE_AVERAGE:
-        d = _ADAPTIVE_AVERAGE[target]
+    if target in ADAPTIVE_AVERAGE:
+        d = ADAPTIVE_AVERAGE[target]
         return adaptive_average_pool(traced.shape(source)[-d:], traced.shape(node)[-d:])
-    if target in _AVERAGE:
+    if target in AVERAGE:
         names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-        given = _arguments(traced, node, names, (None, None, 0, False, True, None))
+        given = arguments(traced, node, names, (None, None, 0, False, True, None))
         if given.pop("divisor_override") is not None:
             raise ValueError("`divisor_override` is not covered; use a factor after the pooling")
-        return average_pool(traced.shape(source)[-_AVERAGE[target] :], *given.values())
+        return average_pool(traced.shape(source)[-AVERAGE[target] :], *given.values())
     return None
 
 
 def _other(traced: Traced, node: fx.Node, target: Any, source: fx.Node) -> Bound | None:
     """Maps that are neither affine nor act entry by entry."""
-    if target in _ADAPTIVE_MAX:
-        d = _ADAPTIVE_MAX[target]
+    if target is CircularPool:
+        return traced.submodule(node).bound(traced.shape(source)[2:])
+    if target in ADAPTIVE_MAX:
+        d = ADAPTIVE_MAX[target]
         return adaptive_max_pool(traced.shape(source)[-d:], traced.shape(node)[-d:])
-    if target in _MAX:
-        given = _arguments(traced, node, ("kernel_size", "stride", "padding", "dilation"), (None, None, 0, 1))
-        d = _MAX[target]
+    if target in MAX:
+        given = arguments(traced, node, ("kernel_size", "stride", "padding", "dilation"), (None, None, 0, 1))
+        d = MAX[target]
         return max_pool(traced.shape(source)[-d:], traced.shape(node)[-d:], *given.values())
-    if target in (torch.amax, "amax", torch.amin, "amin"):
+    if target in EXTREMES:
         return Bound(1.0, True, "one entry of each group")
-    if target in _SOFT:
-        dim = _arguments(traced, node, ("dim",), (None,))["dim"]
+    if target in SOFT:
+        dim = arguments(traced, node, ("dim",), (None,))["dim"]
         if dim is None or node.kwargs.get("dtype") is not None:
             raise ValueError("it has no axis, or changes the number type; pass dim alone")
-        return _SOFT[target](traced.shape(source), dim)
+        return SOFT[target](traced.shape(source), dim)
     return None
 
 
-def _arguments(traced: Traced, node: fx.Node, names: tuple[str, ...], defaults: tuple[Any, ...]) -> dict[str, Any]:
+def arguments(traced: Traced, node: fx.Node, names: tuple[str, ...], defaults: tuple[Any, ...]) -> dict[str, Any]:
     """Arguments after the input, from a module's attributes or from the call."""
     if node.op == "call_module":
         module = traced.submodule(node)
@@ -215,11 +211,11 @@ def _arguments(traced: Traced, node: fx.Node, names: tuple[str, ...], defaults: 
 
 def _activation(traced: Traced, node: fx.Node, target: Any) -> Bound:
     if node.op == "call_module":
-        known = _MODULES[target]
+        known = MODULES[target]
         module = traced.submodule(node)
         return known.constant(**{name: getattr(module, name) for name in known.attributes})
     args, kwargs = fx.node.map_arg((node.args[1:], node.kwargs), lambda a: traced.values[a])
-    return _CALLS[target].constant(*args, **{k: v for k, v in kwargs.items() if k != "input"})
+    return CALLS[target].constant(*args, **{k: v for k, v in kwargs.items() if k != "input"})
 
 
 def _selection(traced: Traced, node: fx.Node, source: fx.Node) -> Bound:

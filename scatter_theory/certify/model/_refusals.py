@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, fx, nn
 
-from scatter_theory.certify.model._linear import plain_type
 from scatter_theory.certify.model._trace import Traced
 
 _JUMPS = "it jumps, so that no constant is finite"
@@ -26,18 +25,22 @@ _REASONS: dict[Any, str] = {
 }  # fmt: skip
 
 
-def refuse(traced: Traced, node: fx.Node, reason: str = "", cause: Exception | None = None) -> NoReturn:
-    """Raise ValueError for a node: its name, what it calls, and why it has no constant here."""
+def described(traced: Traced, node: fx.Node) -> str:
+    """Name of a node, and what it calls."""
     if node.op == "call_module":
         module = traced.submodule(node)
-        what, key = f"module {node.target!r}, {type(module).__module__}.{type(module).__name__}", plain_type(module)
-    else:
-        name = getattr(node.target, "__name__", node.target)
-        what, key = f"{'method' if node.op == 'call_method' else 'function'} {name!r}", node.target
+        return f"node {node.name!r} (module {node.target!r}, {type(module).__module__}.{type(module).__name__})"
+    name = getattr(node.target, "__name__", node.target)
+    return f"node {node.name!r} ({'method' if node.op == 'call_method' else 'function'} {name!r})"
+
+
+def refuse(traced: Traced, node: fx.Node, reason: str = "", cause: Exception | None = None) -> NoReturn:
+    """Raise ValueError for a node: its name, what it calls, and why it has no constant here."""
+    key = type(traced.submodule(node)) if node.op == "call_module" else node.target
     tensor = isinstance(traced.values[node], Tensor)
     unknown = "it, or the way it is called here, is not in the table of known operations"
     reason = reason or _REASONS.get(key, unknown if tensor else "it does not give a tensor")
     raise ValueError(
-        f"`torch_model(model=...)`: node {node.name!r} ({what}) has no certified constant: {reason}. No node is "
+        f"`torch_model(model=...)`: {described(traced, node)} has no certified constant: {reason}. No node is "
         "skipped: replace it, or certify the part of the model before it."
     ) from cause

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from scatter_theory.certify.model._attack import Map, attack_affine, attack_map, attack_pointwise, ratio
+from scatter_theory.certify.model._attack import Map, attack_affine, attack_map, attack_points, attack_pointwise, ratio
 from scatter_theory.certify.model._certificate import ModelCertificate, NodeBound, Step
 from scatter_theory.certify.model._compose import Composed, Segment, combined, composed
 from scatter_theory.certify.model._operations import Operation
@@ -21,7 +21,13 @@ Attack = Callable[[Map, Tensor, Operation | Segment], float]
 
 
 def torch_model(
-    model: nn.Module, input_shape: Sequence[int], *, starts: int = 4, steps: int = 50, seed: int = 0
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    starts: int = 4,
+    steps: int = 50,
+    seed: int = 0,
+    points: Tensor | None = None,
 ) -> ModelCertificate:
     r"""Enclose the Lipschitz constant of a trained network in the Euclidean norm.
 
@@ -34,13 +40,14 @@ def torch_model(
     The supremum is over *all* inputs of the shape. A network has smaller constants on small sets, such as near its
     training data; nothing is said about those. Outputs that are a tuple of tensors count as one vector.
 
-    *When it applies.* Networks in evaluation mode without hooks that torch.fx can trace, with one input, made of:
-    convolutions (transposed too), linear layers, batch normalisation, the activations of torch with a bounded slope,
-    softmax and its logarithm, maximum and average pooling (adaptive too), means, sums, additions, factors, paddings,
-    concatenation, and whatever moves entries. The copy is exact for float32 and narrower weights; what rounding adds
-    when the network runs in these types is not part of the bound. A layer whose weight is parametrized (masks, binary
-    weights) counts with the weight that it uses. *When not.* Every other node is refused by name: products of maps of
-    the input (attention, gating), layer normalisation, signs and thresholds.
+    *When it applies.* Networks in evaluation mode without hooks that torch.fx can trace, with one input (other
+    arguments of `forward` keep their defaults), made of: convolutions (transposed and learned ones too), linear
+    layers, batch normalisation, the activations of torch with a bounded slope, softmax and its logarithm, maximum and
+    average pooling (adaptive too), means, sums, additions, factors, paddings, concatenation, and whatever moves entries. The copy is
+    exact for float32 and narrower weights; what rounding adds when the network runs in these types is not part of the
+    bound. A layer whose weight is parametrized (masks, binary weights) counts with the weight that it uses. *When not.*
+    Every other node is refused by name: products of maps of the input (attention, gating), layer normalisation, signs
+    and thresholds.
 
     Parameters
     ----------
@@ -52,6 +59,8 @@ def torch_model(
         Of the attacks: random starts, and steps from each; at least 1.
     seed : int
         Of the attacks and of the sample with which the graph is checked.
+    points : (count, *input_shape) tensor, optional
+        Inputs at which the attack on the whole network starts too, such as data: `lower` can only grow.
 
     Returns
     -------
@@ -64,7 +73,7 @@ def torch_model(
         If `model` is no module.
     ValueError
         For a node without a constant, whose name is in the message; a model in training mode, with hooks, with several
-        inputs, or that torch.fx cannot follow; a shape that the model refuses.
+        inputs, or that torch.fx cannot follow; a shape that the model refuses; `points` of another shape.
 
     Examples
     --------
@@ -78,13 +87,17 @@ def torch_model(
     No two inputs of shape (2,) are moved apart by more than 3; two were found that are moved apart by 3, a gap of 1.
     """
     shape = _checked(input_shape, starts=starts, steps=steps)
+    begin = None if points is None else _checked_points(points, shape)
     generator, seed = seeded(seed)
     graph = traced(model, shape, generator)
     bounds = composed(graph)
     upper, product = _at_output(graph, bounds)
     attack = _attack(starts, steps, generator)
     nodes = tuple(_node(graph, bounds, op, attack) for op in bounds.operations.values())
-    found = attack_map(_network(graph), graph.values[graph.nodes[0]], starts, steps, generator)
+    like = graph.values[graph.nodes[0]]
+    found = attack_map(_network(graph), like, starts, steps, generator)
+    if begin is not None:
+        found = max(found, attack_points(_network(graph), begin.to(like), steps, generator), key=lambda a: a.ratio)
     return ModelCertificate(
         model=type(model).__name__,
         input_shape=shape,
@@ -147,6 +160,16 @@ def _checked(input_shape: Sequence[int], **counts: int) -> tuple[int, ...]:
         if not is_whole(value) or value < 1:
             raise ValueError(f"`torch_model({name}=...)`: got {value!r}, expected a whole number of at least 1.")
     return tuple(int(n) for n in input_shape)
+
+
+def _checked_points(points: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if not isinstance(points, Tensor) or tuple(points.shape[1:]) != shape or not len(points):
+        got = tuple(points.shape) if isinstance(points, Tensor) else type(points).__name__
+        wanted = f"(count, {', '.join(map(str, shape))})"
+        raise ValueError(f"`torch_model(points=...)`: got {got}, expected a tensor of the shape {wanted}.")
+    if not bool(torch.isfinite(points).all()):
+        raise ValueError("`torch_model(points=...)`: got entries that are not finite, expected none.")
+    return points.detach()
 
 
 def _output(graph: Traced) -> tuple[fx.Node, ...]:

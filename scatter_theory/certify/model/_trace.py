@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
+from torch.nn.utils import parametrize
 
+from scatter_theory.certify.model._in_place import refuse_overwritten, without_writing
+from scatter_theory.certify.model._leaves import Tracer, symbolic_trace
 from scatter_theory.constants import TOLERANCE
-
-_WHERE = "torch_model(model=...)"
-_NOT_IN_PLACE = {
-    operator.iadd: operator.add,
-    operator.isub: operator.sub,
-    operator.imul: operator.mul,
-    operator.itruediv: operator.truediv,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,44 +77,70 @@ class Traced:
         return apply
 
 
-def traced(model: nn.Module, input_shape: tuple[int, ...], generator: torch.Generator) -> Traced:
-    """Trace a copy of the model, and check the graph against the model itself.
+def traced(
+    model: nn.Module, input_shape: tuple[int, ...], generator: torch.Generator, where: str = "torch_model"
+) -> Traced:
+    """Trace a copy of the model, and check the graph against the model itself; errors name the function `where`.
 
     Raises
     ------
     TypeError
         If the model is no ``nn.Module``.
     ValueError
-        For a model in training mode, with hooks, with several inputs, one that torch.fx cannot follow, one that writes
-        into a tensor which is read afterwards, or a graph that gives other values than the model.
+        For a model in training mode, with hooks, with several inputs without defaults, one that torch.fx cannot follow,
+        one that writes into a tensor which is read afterwards, or a graph that gives other values than the model.
     """
-    check_model(model, "torch_model")
-    own = copy.deepcopy(model).double()
-    if fx.Tracer().is_leaf_module(own, ""):  # a single layer: its inside is not the graph
+    check_model(model, where)
+    own = copy.deepcopy(model)
+    _use_effective_weights(own)
+    own = own.double()
+    if Tracer().is_leaf_module(own, "") or _optional_arguments(own):  # a single layer: its inside is not the graph
         own = nn.Sequential(own).eval()
     for parameter in own.parameters():
         parameter.requires_grad_(False)
     device = next((t.device for t in (*own.parameters(), *own.buffers())), torch.device("cpu"))
     try:
-        module = fx.symbolic_trace(own)
+        module = symbolic_trace(own)
     except Exception as error:  # torch.fx passes on whatever the model's code raises on its proxies
         raise ValueError(
-            f"`{_WHERE}`: torch.fx cannot trace {type(model).__name__}: {str(error).rstrip('.')}. Expected a `forward` "
-            "without branches or loops that depend on values of tensors; rewrite it, or certify the parts that can be "
-            "traced."
+            f"`{where}(model=...)`: torch.fx cannot trace {type(model).__name__}: {str(error).rstrip('.')}. Expected a "
+            "`forward` without branches or loops that depend on values of tensors; rewrite it, or certify the parts "
+            "that can be traced."
         ) from error
     module.eval()
     inputs = [n for n in module.graph.nodes if n.op == "placeholder"]
     if len(inputs) != 1:
-        raise ValueError(f"`{_WHERE}`: got {len(inputs)} inputs ({[n.name for n in inputs]}), expected one tensor.")
+        raise ValueError(
+            f"`{where}(model=...)`: got {len(inputs)} inputs ({[n.name for n in inputs]}), expected one tensor."
+        )
     samples = [torch.randn(1, *input_shape, dtype=torch.float64, generator=generator).to(device) for _ in range(3)]
     with torch.no_grad():
-        _refuse_overwritten(module, samples[0])
-        _without_writing(module)
-        values = _record(module, samples[0])
+        refuse_overwritten(module, _record(module, samples[0], where), where)
+        without_writing(module)
+        values = _record(module, samples[0], where)
         for x in samples:
-            _compare(own(x.clone()), module(x.clone()))
+            _compare(own(x.clone()), module(x.clone()), where)
     return Traced(module, values, _varying(module, values))
+
+
+def _optional_arguments(model: nn.Module) -> bool:
+    """Whether `forward` has arguments behind the input that may be left out."""
+    _, *others = signature(model.forward).parameters.values()
+    return any(p.default is not Parameter.empty for p in others)
+
+
+def _use_effective_weights(model: nn.Module) -> None:
+    """Put what parametrizations give, in the number type of the model, in the place of what they are computed from.
+
+    The class is set back on the object: torch's own removal would take the weight from the class, which copies share.
+    """
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            weights = {name: getattr(module, name).detach().clone() for name in module.parametrizations}
+            del module.parametrizations
+            module.__class__ = module.__class__.__bases__[0]
+            for name, weight in weights.items():
+                module.register_parameter(name, nn.Parameter(weight))
 
 
 def check_model(model: nn.Module, where: str) -> None:
@@ -173,54 +194,17 @@ class _Recorder(fx.Interpreter):
         return self.kept[n]
 
 
-def _record(module: fx.GraphModule, x: Tensor) -> dict[fx.Node, Any]:
+def _record(module: fx.GraphModule, x: Tensor, where: str) -> dict[fx.Node, Any]:
     recorder = _Recorder(module)
     try:
         recorder.run(x.clone())
     except Exception as error:
         raise ValueError(
-            f"`torch_model(input_shape=...)`: the model fails on an input of shape {tuple(x.shape)} in float64: "
+            f"`{where}(input_shape=...)`: the model fails on an input of shape {tuple(x.shape)} in float64: "
             f"{str(error).splitlines()[0].rstrip('.')}. Expected the shape of one sample, without the axis of the "
             "batch."
         ) from error
     return recorder.kept
-
-
-def _writes(module: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return bool(getattr(module.get_submodule(node.target), "inplace", False))
-    method = node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__")
-    return method or node.target in _NOT_IN_PLACE or node.kwargs.get("inplace") is True
-
-
-def _refuse_overwritten(module: fx.GraphModule, x: Tensor) -> None:
-    """Refuse a node that writes into storage which a later node reads under its old name."""
-    order = {n: k for k, n in enumerate(module.graph.nodes)}
-    values = _record(module, x)
-    places = {n: v.untyped_storage().data_ptr() for n, v in values.items() if isinstance(v, Tensor)}
-    for node in filter(lambda n: _writes(module, n), order):
-        for other, place in places.items():
-            if place == places[node] and order[other] < order[node]:
-                late = [user for user in other.users if order[user] > order[node]]
-                if late:
-                    raise ValueError(
-                        f"`{_WHERE}`: node {node.name!r} writes into what {other.name!r} gave, which {late[0].name!r} "
-                        "reads afterwards. Use the form that does not work in place."
-                    )
-
-
-def _without_writing(module: fx.GraphModule) -> None:
-    """Replace what works in place by what does not."""
-    for m in module.modules():
-        if getattr(m, "inplace", False):
-            m.inplace = False
-    for node in module.graph.nodes:
-        node.target = _NOT_IN_PLACE.get(node.target, node.target) if node.op == "call_function" else node.target
-        if node.op == "call_method" and _writes(module, node):
-            node.target = node.target.rstrip("_")
-        if node.kwargs.get("inplace") is True:
-            node.kwargs = {**node.kwargs, "inplace": False}
-    module.recompile()
 
 
 def _varying(module: fx.GraphModule, values: Mapping[fx.Node, Any]) -> frozenset[fx.Node]:
@@ -232,18 +216,18 @@ def _varying(module: fx.GraphModule, values: Mapping[fx.Node, Any]) -> frozenset
     return frozenset(varying)
 
 
-def _compare(expected: Any, got: Any) -> None:
-    pairs = zip(as_tuple(expected), as_tuple(got), strict=True)
+def _compare(expected: Any, got: Any, where: str) -> None:
+    pairs = zip(as_tuple(expected, where), as_tuple(got, where), strict=True)
     for a, b in pairs:
         scale = float(a.abs().max()) if a.numel() else 0.0
         if a.shape != b.shape or not torch.allclose(a, b, rtol=0.0, atol=TOLERANCE["float64"] * max(scale, 1e-300)):
             raise ValueError(
-                f"`{_WHERE}`: the graph of torch.fx gives other values than the model. Expected a `forward` that "
-                "depends on its input alone."
+                f"`{where}(model=...)`: the graph of torch.fx gives other values than the model. Expected a `forward` "
+                "that depends on its input alone."
             )
 
 
-def as_tuple(output: Any) -> tuple[Tensor, ...]:
+def as_tuple(output: Any, where: str = "torch_model") -> tuple[Tensor, ...]:
     """The tensors of an output: itself, or the entries of a tuple or list.
 
     Raises
@@ -254,6 +238,7 @@ def as_tuple(output: Any) -> tuple[Tensor, ...]:
     parts = tuple(output) if isinstance(output, tuple | list) else (output,)
     if not parts or not all(isinstance(p, Tensor) for p in parts):
         raise ValueError(
-            f"`{_WHERE}`: got an output of type {type(output).__name__}, expected a tensor or a tuple of them."
+            f"`{where}(model=...)`: got an output of type {type(output).__name__}, expected a tensor or a tuple of "
+            "them."
         )
     return parts

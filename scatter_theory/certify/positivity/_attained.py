@@ -16,7 +16,18 @@ def attained(M: np.ndarray, rng: np.random.Generator) -> float:
 
 
 def envelopes(M: np.ndarray) -> list[np.ndarray]:
-    """Non-negative signals with much of their energy where M is large: half-waves, each before what it climbs to."""
+    """Non-negative signals with much of their energy where M is large: half-waves, each before what it climbs to.
+
+    Parameters
+    ----------
+    M : (*shape) array
+        Multiplier >= 0 at the DFT frequencies.
+
+    Returns
+    -------
+    list of (*shape) arrays
+        Signals >= 0, float64.
+    """
     waves = half_waves(M, int(np.argmax(M)))
     return [u for wave in waves for u in (wave, _climbed(M, wave)[1])]
 

@@ -40,7 +40,7 @@ class PositivityCertificate:
     shape : tuple of int
         Samples per axis of the layer.
     shifts : tuple of tuples of int
-        Whole shifts x.
+        Whole shifts x, in samples.
     weights : tuple of float
         :math:`\mu_x \ge 0`.
     value : float

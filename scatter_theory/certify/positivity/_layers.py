@@ -84,6 +84,11 @@ def certified_layer(phi: FeatureExtractor, claim: Claim, n: int, samples: tuple[
     samples : tuple of int
         Whole shift, for ``"translation"``.
 
+    Returns
+    -------
+    LayerCertificate
+        With its proof; `recheck` evaluates it anew.
+
     Raises
     ------
     ValueError
@@ -97,7 +102,29 @@ def certified_layer(phi: FeatureExtractor, claim: Claim, n: int, samples: tuple[
 
 
 def multiplier(phi: FeatureExtractor, claim: Claim, n: int, samples: tuple[int, ...] = ()) -> np.ndarray:
-    """The multiplier M of a claim about layer n, ``(*shape)``; its even part where the maps are real."""
+    """The multiplier M of a claim about layer n, ``(*shape)``; its even part where the maps are real.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    claim : {"translation", "decay"}
+        Which quantity of the layer is bounded.
+    n : int
+        Layer; 1..N for ``"translation"``, 1..N - 1 for ``"decay"``.
+    samples : tuple of int
+        Whole shift, one number per axis, for ``"translation"``.
+
+    Returns
+    -------
+    (*shape) array
+        M >= 0 at the DFT frequencies of layer n, float64.
+
+    Raises
+    ------
+    ValueError
+        For a layer or a shift that the network does not have.
+    """
     last = phi.depth if claim == "translation" else phi.depth - 1
     if not 1 <= n <= last:
         raise ValueError(f"`multiplier(n=...)`: got layer {n}, expected 1 to {last} for {claim!r}.")

@@ -104,6 +104,11 @@ class Falling:
         ``(n,) array of w >= 0 -> (n,) array``: :math:`|\hat\chi|^2`, not rising. That it falls is the caller's word.
     end : float
         Highest frequency of the band in question (for example 1/2); beyond it the profile is taken for 0.
+
+    Raises
+    ------
+    ValueError
+        If `end` is not finite and positive, or sampled values rise, are negative or not finite.
     """
 
     values: Callable[[np.ndarray], np.ndarray]

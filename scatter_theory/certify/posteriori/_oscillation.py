@@ -57,7 +57,7 @@ class Oscillation:
     norm : float
         :math:`\|f\|`, in the same norm of the samples.
     shifts : int
-        Shifts looked at.
+        Number of shifts looked at.
     displacement : SampledField
         The best displacement at every sample, of length at most t.
     dropped : float

@@ -48,6 +48,18 @@ def commutator_gain(phi: FeatureExtractor, n: int) -> Constant:
     read with its conjugate partners. Frequencies are those of the signal: a dilation relabels k and m alike. The
     maximum over all pairs of frequencies of the torus is exact, for any bank that is continued beyond its grid.
 
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    n : int
+        Layer, from 0 to N.
+
+    Returns
+    -------
+    Constant
+        Proven, without unit.
+
     Raises
     ------
     TypeError, ValueError

@@ -96,6 +96,18 @@ class CovarianceBound:
 def covariance_bound(phi: FeatureExtractor, field: Field) -> CovarianceBound:
     """The two bounds for one displacement (batch ``()``) and all signals.
 
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    field : Field
+        One displacement, of the period of the grid.
+
+    Returns
+    -------
+    CovarianceBound
+        Constants in front of the norm of the signal.
+
     Raises
     ------
     ValueError

@@ -113,7 +113,20 @@ class Continued(Frame):
 
 
 def refined(phi: FeatureExtractor, q: int) -> FeatureExtractor:
-    """The network of the torus on a grid with q times as many samples per axis, and one more to make them odd."""
+    """The network of the torus on a grid with q times as many samples per axis, and one more to make them odd.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    q : int
+        How many times finer, at least 1.
+
+    Returns
+    -------
+    FeatureExtractor
+        The same network of the torus, sampled more finely.
+    """
     shape = tuple(n if q == 1 else q * n + (q * n + 1) % 2 for n in phi.grid.shape)
     grid = Grid(shape, tuple(L / n for L, n in zip(phi.grid.extent, shape, strict=True)), phi.grid.unit)
     frames = [Continued(bank) for bank in phi.banks]

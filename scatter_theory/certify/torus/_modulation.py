@@ -57,6 +57,11 @@ def modulation_gain(phi: FeatureExtractor, omega: Polynomial) -> Constant:
     omega : Polynomial
         The phase in cycles: real, batch ``()``, with the period of the grid.
 
+    Returns
+    -------
+    Constant
+        c, proven.
+
     Raises
     ------
     TypeError
@@ -76,7 +81,22 @@ def phase_commutator(phi: FeatureExtractor, omega: Polynomial) -> Constant:
     r"""A constant c: under :math:`h \mapsto e^{2\pi i\omega}h` the features of layers 1..N change by at most c ‖h‖.
 
     After a modulus the smaller one of :math:`\sum_{m \ne 0}|c_m|s_m` and :math:`\min(2, 2\pi\sup|\omega|)`, otherwise
-    the latter. Parameters and errors as for `modulation_gain`.
+    the latter.
+
+    Parameters
+    ----------
+    phi, omega
+        As for `modulation_gain`.
+
+    Returns
+    -------
+    Constant
+        c, proven.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `modulation_gain`.
     """
     plain = _plain(phi, omega, "phase_commutator")
     if type(phi.layers[0].nonlinearity) is not Modulus:
