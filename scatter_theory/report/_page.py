@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory.render import check_html
-from scatter_theory.report import _binary, _families, _figures, _pruning, _sharper, _tables
+from scatter_theory.report import _binary, _families, _figures, _learned, _pruning, _sharper, _tables
 from scatter_theory.report._sharper import Enclosed
 from scatter_theory.report._tables import Checks
 from scatter_theory.results import Outcome, Verdict
@@ -76,6 +76,7 @@ def page(
         _section("Sharper bounds", _sharper_bounds(verdict.checks, families, enclosed, out)),
         _section("Binary networks: estimators", _estimators(out)),
         _pruned(verdict.checks, out),
+        _learned_frames(verdict.checks, out),
         _section("Non-linearities and poolings", _table(*_tables.modules(verdict.checks, kinds), words=True)),
         _section("Families", _contents(families) + "".join(_family(f, facts[f], verdict, out) for f in families)),
         _section("Claims", _claims()),
@@ -198,9 +199,19 @@ def _pruned(checks: Checks, out: Path) -> str:
     return _section("Pruning and dead neurons", _pruning.INTRODUCTION + picture + _table(heads, rows, words=True))
 
 
+def _learned_frames(checks: Checks, out: Path) -> str:
+    """The section on learned frames and trained networks, where it was checked."""
+    heads, rows = _learned.table(checks)
+    if not rows:
+        return ""
+    picture = _figure(_learned.figure(checks, out), "frame bounds while training; what attacks attain of constants")
+    body = _learned.INTRODUCTION + picture + _table(heads, rows, words=True)
+    return _section("Learned frames and trained networks", body)
+
+
 def _networks_of(verdict: Verdict, kinds: Mapping[str, str]) -> Verdict:
-    """Without the checks of modules, single signals and pruning, which have no family, in the order of the columns."""
-    others = ("module", "signal", "pruning")
+    """Without the checks of modules, single signals and whole sections, which have no family, in column order."""
+    others = ("module", "signal", "pruning", "learned")
     checks = {n: c for n, c in verdict.checks.items() if kinds.get(_tables.parts(n)[0]) not in others}
     order = list(_tables.CLAIMS)
     names = sorted(checks, key=lambda n: order.index(_tables.parts(n)[1]))

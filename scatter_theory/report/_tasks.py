@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,15 @@ from scatter_theory.deform import Translations, rotations, sinusoid
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.nonlinearities import Modulus, Nonlinearity
 from scatter_theory.poolings import NoPooling, Pooling, Sampling, Subsample
-from scatter_theory.report import _families, _figures, _pruning, _pruning_checks
+from scatter_theory.report import (
+    _families,
+    _figures,
+    _learned,
+    _learned_checks,
+    _pruning,
+    _pruning_checks,
+    _trained_checks,
+)
 from scatter_theory.report._families import NONLINEARITIES, POOLINGS, Family
 from scatter_theory.report._store import plain
 from scatter_theory.results import BoundCheck
@@ -46,7 +55,7 @@ class Task:
     ----------
     key : str
         Unique name; checks are called ``key/claim``.
-    kind : {"network", "family", "module", "signal", "pruning"}
+    kind : {"network", "family", "module", "signal", "pruning", "learned"}
     family : Family, optional
     nonlinearity, pooling, sampling
         The layer; None where the task is about something else.
@@ -77,6 +86,7 @@ def plan(*, quick: bool = False) -> tuple[Task, ...]:
     for d, name in ((1, "ECG"), (2, "photograph")):
         tasks.append(Task(name, "signal", next(f for f in chosen if f.d == d)))
     tasks.append(Task(_pruning.KEY, "pruning"))
+    tasks.append(Task(_learned.KEY, "learned"))
     for family in chosen:
         tasks.append(Task(family.name, "family", family))
         tasks += [
@@ -236,4 +246,5 @@ _JOBS: dict[str, Callable[[Task, int], Iterator[Job]]] = {
     "module": _module_checks,
     "signal": _signal_checks,
     "pruning": lambda _, seed: _pruning_checks.jobs(seed),
+    "learned": lambda _, seed: itertools.chain(_learned_checks.jobs(seed), _trained_checks.jobs(seed)),
 }
