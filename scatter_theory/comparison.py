@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scatter_theory.optional import data_frame
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -48,6 +50,16 @@ class Comparison:
                 row[f"of {key}"] = float(shares[key][i])
             rows.append(row)
         return rows
+
+    def to_frame(self) -> Any:
+        """`table` as a ``pandas.DataFrame``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return data_frame("Comparison", self.table(), "`table()`")
 
     def __str__(self) -> str:
         from scatter_theory import render

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from scatter_theory.grid import Grid
+from scatter_theory.optional import data_frame, xarray
 from scatter_theory.paths import Path
 
 
@@ -41,6 +42,37 @@ class LayerFeatures:
     def energy(self) -> Tensor:
         """Energy of every path, ``(*batch, n_paths)``, float64."""
         return self.grid.energy(self.values)
+
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """Name and labels of every axis of `values`, in their order.
+
+        Batch axes are ``signal``, or ``signal_0``, ``signal_1``, ... where there are several, and count from 0.
+        ``path`` holds the indices of the atoms, such as ``"(3, 7)"``, and ``"()"`` for the input layer. ``x``, ``y``,
+        ``z`` are positions on the grid of this layer, in its unit.
+        """
+        batch = self.values.shape[: self.values.ndim - self.grid.ndim - 1]
+        names = ["signal"] if len(batch) == 1 else [f"signal_{k}" for k in range(len(batch))]
+        axes = {name: np.arange(n) for name, n in zip(names, batch, strict=True)}
+        axes["path"] = np.array([str(tuple(q)) for q in self.paths], dtype=object)
+        positions = zip("xyz", self.grid.shape, self.grid.spacing, strict=False)
+        return axes | {axis: np.arange(n) * h for axis, n, h in positions}
+
+    def to_xarray(self) -> Any:
+        """`values` as an ``xarray.DataArray`` with the axes of `coordinates`; paths also have a ``scale``.
+
+        The scale is that of the last atom of the path, NaN for the input layer. Positions have the attribute ``units``.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        module, axes = xarray("LayerFeatures", "`values` and `coordinates()`"), self.coordinates()
+        units = {"units": self.grid.unit}
+        labels = {name: (name, x, units if name in ("x", "y", "z") else {}) for name, x in axes.items()}
+        labels["scale"] = ("path", np.array([s[-1] if s else np.nan for s in self.scales], dtype=float), {})
+        values = self.values.detach().cpu().numpy()
+        return module.DataArray(values, labels, tuple(axes), name="features", attrs={"layer": self.n})
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +204,44 @@ class Features:
         """All features as one vector per signal, ``(*batch, n_features)``, layer by layer, path by path."""
         parts = [layer.values.flatten(layer.values.ndim - layer.grid.ndim - 1) for layer in self.layers]
         return torch.cat(parts, -1)
+
+    def to_frame(self) -> Any:
+        """Table with one row per value, as a ``pandas.DataFrame``.
+
+        Columns: ``layer``, the axes of `LayerFeatures.coordinates`, and ``value``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        columns: dict[str, list[np.ndarray]] = {}
+        for layer in self.layers:
+            axes = layer.coordinates()
+            shape = tuple(map(len, axes.values()))
+            row = {"layer": np.full(shape, layer.n)}
+            for k, (name, labels) in enumerate(axes.items()):
+                row[name] = np.broadcast_to(
+                    np.expand_dims(labels, tuple(i for i in range(len(shape)) if i != k)), shape
+                )
+            row["value"] = layer.values.detach().cpu().numpy()
+            for name, values in row.items():
+                columns.setdefault(name, []).append(values.ravel())
+        joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+        return data_frame("Features", joined, "`flatten()` or the layers' `values` and `coordinates()`")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.DataTree`` with one node per layer, ``"layer0"``, ``"layer1"``, ..., and ``features`` in each.
+
+        It is a tree, as layers have grids of their own; see `LayerFeatures.to_xarray` for their axes.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        module = xarray("Features", "the layers' `values` and `coordinates()`")
+        return module.DataTree.from_dict({f"layer{layer.n}": layer.to_xarray().to_dataset() for layer in self.layers})
 
     def plot(self, ax: Any = None, *, signal: int = 0, **style: Any) -> Any:
         """Draw the features of one signal of the batch, layer by layer; returns the display object."""

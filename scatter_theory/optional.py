@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
 from typing import Any
 
 
@@ -30,3 +32,27 @@ def data_frame(owner: str, data: Any, instead: str) -> Any:
             f"`pip install pandas`, or use {instead}."
         ) from error
     return pandas.DataFrame(data)
+
+
+def xarray(owner: str, instead: str) -> ModuleType:
+    """The package xarray.
+
+    Parameters
+    ----------
+    owner : str
+        Class whose ``to_xarray`` asks, for the message.
+    instead : str
+        What gives the numbers without xarray, for the message.
+
+    Raises
+    ------
+    ImportError
+        If xarray is not installed.
+    """
+    try:
+        return importlib.import_module("xarray")
+    except ImportError as error:
+        raise ImportError(
+            f"`{owner}.to_xarray()`: xarray is not installed, expected the package `xarray`; install it with "
+            f"`pip install xarray`, or use {instead}."
+        ) from error

@@ -18,6 +18,7 @@ import numpy as np
 
 from scatter_theory.comparison import Comparison
 from scatter_theory.constants import Constant, Provenance
+from scatter_theory.optional import data_frame
 from scatter_theory.theory import THEOREMS
 
 
@@ -38,7 +39,17 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A condition of a theorem, whether it is satisfied here, and the value that decided it."""
+    """A condition of a theorem, whether it is satisfied here, and the value that decided it.
+
+    Parameters
+    ----------
+    text : str
+        The condition, in words.
+    satisfied : bool
+        Whether it holds.
+    value : float, str or None
+        The number or the reason that decided.
+    """
 
     text: str
     satisfied: bool
@@ -55,6 +66,20 @@ class ErrorTerm:
 
     ``rounding`` terms widen the bound; ``discretisation`` terms say how far the measured value may lie from the
     quantity of which the theorem speaks, on either side.
+
+    Parameters
+    ----------
+    name : str
+        Where the error comes from.
+    value : (n_points,) array or float
+        Its size, >= 0.
+    kind : {"rounding", "discretisation"}
+        What it does to the verdict.
+
+    Raises
+    ------
+    ValueError
+        For another kind.
     """
 
     name: str
@@ -88,6 +113,8 @@ class BoundCheck:
         The conditions of the theorem and whether they hold here.
     budget : tuple of ErrorTerm
         Itemised errors.
+    provenance : Provenance
+        Seed, dtype, device, versions and object of the measurement.
     search : mapping of str to float
         Largest ratio measured / bound found by each mode of search (``"given"``, ``"random"``, ``"structured"``,
         ``"ascent"``).
@@ -229,6 +256,21 @@ class BoundCheck:
             "provenance": self.provenance.to_dict(),
         }
 
+    def to_frame(self) -> Any:
+        """Table with one row per point, as a ``pandas.DataFrame``.
+
+        Columns: ``series``, the sweep variable under its label, ``measured``, ``bound``, ``ratio``, the sums
+        ``rounding`` and ``discretisation`` of the error budget, and those of ``extra``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        columns = {"series": list(self.series), self.x_label: self.x, "measured": self.measured, "bound": self.bound}
+        columns |= {"ratio": self.ratio, "rounding": self.rounding, "discretisation": self.discretisation}
+        return data_frame("BoundCheck", {**columns, **self.extra}, "`to_dict()`")
+
     def to_json(self, path: str | FilePath | None = None) -> str:
         """JSON text of `to_dict` (non-finite numbers as strings), also written to `path` if given."""
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
@@ -239,7 +281,15 @@ class BoundCheck:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Several checks under one roof: an ordered mapping from name to check."""
+    """Several checks under one roof: an ordered mapping from name to check.
+
+    Parameters
+    ----------
+    checks : mapping of str to BoundCheck
+        Checks by name, in the order in which they are shown.
+    title : str
+        Heading of the report.
+    """
 
     checks: Mapping[str, BoundCheck]
     title: str = "scatter_theory"
@@ -295,6 +345,20 @@ class Verdict:
         """Plain dictionary of all checks."""
         return {"title": self.title, "checks": {name: check.to_dict() for name, check in self.checks.items()}}
 
+    def to_frame(self) -> Any:
+        """Table with one row per check, as a ``pandas.DataFrame``: ``check``, ``claim``, ``outcome``, ``worst ratio``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        rows = [
+            {"check": name, "claim": check.claim, "outcome": check.outcome.name, "worst ratio": check.worst}
+            for name, check in self.checks.items()
+        ]
+        return data_frame("Verdict", rows, "`to_dict()`")
+
     def to_json(self, path: str | FilePath | None = None) -> str:
         """JSON text of `to_dict`, also written to `path` if given."""
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
@@ -327,6 +391,18 @@ def judge(check: BoundCheck, *, cap: np.ndarray | float | None = None) -> BoundC
     7. the bound reaches the trivial limit `cap` (or infinity) at every point: VACUOUS; otherwise HOLDS.
 
     A declared constant that is exceeded is VIOLATED: the counterexample needs no proof.
+
+    Parameters
+    ----------
+    check : BoundCheck
+        Complete but for its outcome.
+    cap : (n_points,) array or float, optional
+        Trivial limit of the measured values, in their unit.
+
+    Returns
+    -------
+    BoundCheck
+        The same check with its outcome.
     """
     return replace(check, outcome=_outcome(check, cap))
 

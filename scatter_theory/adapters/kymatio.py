@@ -1,19 +1,27 @@
-"""The package kymatio 0.3.0 for comparison: its transforms and its filters, as tensors.
-
-The one- and two-dimensional classes are taken from their own modules. The package-wide front ends also load the
-three-dimensional one, which needs a function that SciPy removed in 1.17.
-"""
+"""The package kymatio 0.3.0: its transforms, its filters as tensors, and its transforms as extractors."""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from scatter_theory.adapters._kymatio_extractor import extractor, padded, sampled
+from scatter_theory.adapters._kymatio_modules import load
+
+__all__ = [
+    "KymatioFilters",
+    "extractor",
+    "filters1d",
+    "filters2d",
+    "padded",
+    "sampled",
+    "scattering1d",
+    "scattering2d",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,35 +43,108 @@ class KymatioFilters:
     j: tuple[int, ...]
 
 
-def _load(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"kymatio.{name}")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"`scatter_theory.adapters.kymatio`: {error}. Install the extra: pip install 'scatter_theory[kymatio]'."
-        ) from error
-
-
 def scattering1d(J: int, length: int, Q: int = 1, **options: Any) -> Any:
-    """The one-dimensional torch transform, cast to float64; `options` as in ``kymatio.torch.Scattering1D``."""
-    return _load("scattering1d.frontend.torch_frontend").ScatteringTorch1D(J, length, Q=Q, **options).double()
+    """The one-dimensional torch transform, cast to float64.
+
+    Parameters
+    ----------
+    J : int
+        Octaves.
+    length : int
+        Samples of a signal.
+    Q : int or (int, int)
+        Wavelets per octave, of order 1 or of orders 1 and 2.
+    **options
+        As in ``kymatio.torch.Scattering1D``.
+
+    Returns
+    -------
+    ScatteringTorch1D
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If kymatio is not installed.
+    """
+    return load("scattering1d.frontend.torch_frontend").ScatteringTorch1D(J, length, Q=Q, **options).double()
 
 
 def scattering2d(J: int, shape: tuple[int, int], L: int = 8, **options: Any) -> Any:
-    """The two-dimensional torch transform, cast to float64; `options` as in ``kymatio.torch.Scattering2D``."""
-    return _load("scattering2d.frontend.torch_frontend").ScatteringTorch2D(J, shape, L=L, **options).double()
+    """The two-dimensional torch transform, cast to float64.
+
+    Parameters
+    ----------
+    J : int
+        Octaves.
+    shape : (int, int)
+        Pixels of an image.
+    L : int
+        Directions over half a turn.
+    **options
+        As in ``kymatio.torch.Scattering2D``.
+
+    Returns
+    -------
+    ScatteringTorch2D
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If kymatio is not installed.
+    """
+    return load("scattering2d.frontend.torch_frontend").ScatteringTorch2D(J, shape, L=L, **options).double()
 
 
 def filters1d(length: int, J: int, Q: int = 1) -> KymatioFilters:
-    """First-order filters on a periodic grid of `length` samples (a power of two)."""
-    bank = _load("scattering1d.filter_bank")
+    """First-order filters on a periodic grid.
+
+    Parameters
+    ----------
+    length : int
+        Samples of the grid, a power of two.
+    J : int
+        Octaves.
+    Q : int
+        Wavelets per octave.
+
+    Returns
+    -------
+    KymatioFilters
+        Spectra at the DFT frequencies k / `length`, in cycles per sample.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If kymatio is not installed.
+    """
+    bank = load("scattering1d.filter_bank")
     low, wavelets, _ = bank.scattering_filter_factory(length, J, (Q, 1), 2**J)
     return _tensors(wavelets, low)
 
 
 def filters2d(shape: tuple[int, int], J: int, L: int = 8) -> KymatioFilters:
-    """Filters on a periodic grid (multiples of ``2^J`` samples), as kymatio computes them, in single precision."""
-    filters = _load("scattering2d.filter_bank").filter_bank(*shape, J, L)
+    """Filters on a periodic grid, as kymatio computes them, in single precision.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Samples of the grid, multiples of ``2^J``.
+    J : int
+        Octaves.
+    L : int
+        Directions over half a turn.
+
+    Returns
+    -------
+    KymatioFilters
+        Spectra at the DFT frequencies, in cycles per sample; float64 arrays of numbers in single precision.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If kymatio is not installed.
+    """
+    filters = load("scattering2d.filter_bank").filter_bank(*shape, J, L)
     return _tensors(filters["psi"], filters["phi"])
 
 

@@ -8,8 +8,9 @@ from scatter_theory.meters._capture import Capture
 from scatter_theory.meters._counts import Counts
 from scatter_theory.meters._moments import Moments
 from scatter_theory.meters._pooling import REDUCTIONS, Pooling, Reduction
+from scatter_theory.meters._recorder import Recorder
 from scatter_theory.meters._report import Report
 from scatter_theory.meters._sites import Site
 from scatter_theory.meters._sums import Sums
 
-__all__ = ["REDUCTIONS", "Capture", "Counts", "Moments", "Pooling", "Reduction", "Report", "Site", "Sums"]
+__all__ = ["REDUCTIONS", "Capture", "Counts", "Moments", "Pooling", "Recorder", "Reduction", "Report", "Site", "Sums"]

@@ -41,6 +41,11 @@ class Pooling:
         Quantities that hold the mean (for ``"variance"`` and ``"cv2"``) and the variance (for ``"cv2"``).
     unbiased : bool
         Divisor of variances: n - 1 or n.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or one whose mean or variance is not named.
     """
 
     kind: Kind

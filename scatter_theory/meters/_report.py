@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from scatter_theory.meters._pooling import REDUCTIONS, Pooling, Reduction
-from scatter_theory.optional import data_frame
+from scatter_theory.meters._recorder import Recorder, check_recorder, numbers
+from scatter_theory.optional import data_frame, xarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,11 @@ class Report:
         Settings of the measurement.
     skipped : mapping of str to mapping of str to int
         Site, reason, and how often nothing could be measured there.
+
+    Raises
+    ------
+    ValueError
+        If an array has another shape, quantities and poolings differ, or the reduction is unknown.
     """
 
     title: str
@@ -151,6 +157,37 @@ class Report:
         columns = {name: array.ravel() for name, array in self.values.items()}
         sites, steps = np.repeat(self.sites, len(self.steps)), np.tile(self.steps, len(self.sites))
         return data_frame("Report", {"site": sites, "step": steps, **columns}, "`values` or `to_dict()`")
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` of the quantities with axes ``site`` and ``step``; `facts` are its attributes.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        module = xarray("Report", "`values` or `to_dict()`")
+        axes = {"site": np.array(self.sites, dtype=object), "step": self.steps}
+        columns = {name: (("site", "step"), array) for name, array in self.values.items()}
+        return module.Dataset(columns, axes, {"title": self.title, **self.facts})
+
+    def log_to(self, recorder: Recorder) -> None:
+        """Hand all steps to a recorder, in order: the quantities pooled over sites, and of every site.
+
+        The names are ``"error_l2"`` for the value that `pooled` gives by default, and ``"error_l2/layer1.weight"`` for
+        that of a site. What was not measured at a step is left out of it. `select` sites first to log fewer.
+
+        Raises
+        ------
+        TypeError
+            If the recorder cannot be called.
+        """
+        check_recorder("Report.log_to", recorder)
+        columns = {name: self.pooled(name) for name in self.quantities}
+        for name, rows in self.values.items():
+            columns |= {f"{name}/{site}": row for site, row in zip(self.sites, rows, strict=True)}
+        for k, step in enumerate(self.steps.tolist()):
+            recorder(step, numbers({name: column[k] for name, column in columns.items()}))
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the quantities over the steps; returns the display object with its artists."""

@@ -40,7 +40,10 @@ Progress = Callable[[int, int, str], None] | None
 def in_double(phi: FeatureExtractor) -> FeatureExtractor:
     """The extractor on the exact engine in float64, rebuilt if it runs on the fast one or in lower precision."""
     if not isinstance(phi, FeatureExtractor):
-        raise TypeError(f"`phi`: got {type(phi).__name__}, expected a FeatureExtractor.")
+        raise TypeError(
+            f"`phi`: got {type(phi).__name__}, expected a FeatureExtractor. Transforms of "
+            "kymatio become one by `adapters.kymatio.extractor(obj)`."
+        )
     exact = phi.engine == "exact" and phi.dtype == torch.float64
     return phi if exact else phi.rebuilt(engine="exact", dtype=torch.float64)
 

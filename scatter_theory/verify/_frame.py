@@ -131,6 +131,16 @@ def admissibility(phi: FeatureExtractor) -> BoundCheck:
     :math:`\max\{B_n, B_n L_n^2 R_n^2\} \le 1`, whose values are in the column ``"plain"`` of ``extra``, and suffices
     for the Lipschitz, translation and deformation bounds. VIOLATED means that the network is not admissible as it
     stands (`Layer.normalised` mends it); no theorem is contradicted.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network; nothing is searched, the condition is evaluated at all DFT frequencies.
+
+    Returns
+    -------
+    BoundCheck
+        One point per layer 1..N and one for the last output atom.
     """
     started = time.perf_counter()
     plain, refined = phi.admissibility(), phi.admissibility(refined=True)

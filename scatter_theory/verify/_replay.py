@@ -51,7 +51,19 @@ class Replay:
 
 
 def save_witness(check: BoundCheck, path: str | Path) -> Path:
-    """Write the worst case of a deformation check to a ``.npz`` file; returns its path.
+    """Write the worst case of a deformation check to a ``.npz`` file, from which `replay` measures it anew.
+
+    Parameters
+    ----------
+    check : BoundCheck
+        Result of `deformation`.
+    path : str or Path
+        Where to write; the suffix becomes ``.npz``.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
