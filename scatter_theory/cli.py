@@ -1,4 +1,4 @@
-"""Commands: ``report``, ``verify``, ``list`` and ``show``."""
+"""Commands: ``report``, ``verify``, ``sweep``, ``extract``, ``list`` and ``show``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from scatter_theory import __version__, config, data, report, verify
+from scatter_theory import __version__, config, data, report, sweeps, verify
 from scatter_theory.report import CRASHED
 from scatter_theory.theory import THEOREMS
 
@@ -32,6 +32,12 @@ _CODES = """exit codes: 0 everything that applies holds; 1 something is violated
 nothing about any bound); 130 interrupted."""
 
 
+_SWEEP = """measure every cell of a space that is not in the store yet. Exit code 1 if a stored verdict of its cells is
+VIOLATED, 3 if cells failed, 0 otherwise."""
+
+_WORKERS = "a number of processes, 'dask', or the address of a Dask scheduler (default: this process)"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code, see `--help`.
 
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except (config.ConfigError, FileNotFoundError, UsageError) as error:
+    except (config.ConfigError, FileNotFoundError, UsageError, sweeps.StoreError) as error:
         print(f"scatter_theory: {error}", file=sys.stderr)
         return USAGE
 
@@ -94,6 +100,29 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--html", metavar="FILE", help="write a page with figures")
     part.set_defaults(command=_verify)
 
+    part = commands.add_parser(
+        "sweep", help="many networks, resumable", description=_SWEEP, epilog=_CODES, formatter_class=form
+    )
+    part.add_argument("file", metavar="SPACE.toml", help="alternatives or cells; also .json")
+    part.add_argument("--store", required=True, metavar="FILE.sqlite", help="results; made, or gone on with")
+    part.add_argument("--measure", help="default: the one that the file names")
+    part.add_argument("--executor", type=_executor, help=_WORKERS)
+    part.add_argument("--retry-failed", action="store_true", help="measure failed cells again")
+    part.add_argument("--dry-run", action="store_true", help="count cells, paths and bytes, and measure nothing")
+    part.add_argument("--csv", metavar="FILE", help="write the table")
+    part.set_defaults(command=_sweep)
+
+    part = commands.add_parser("extract", help="features of a data set, resumable")
+    part.add_argument("file", metavar="NET.toml")
+    part.add_argument("data", metavar="DATA", help="a .npy or idx file, a folder of .npy files, or a quoted pattern")
+    part.add_argument("store", metavar="FOLDER.zarr", help="features; made, or gone on with")
+    part.add_argument("--engine", choices=["fast", "exact"], default="fast", help="default: fast, single precision")
+    part.add_argument("--dtype", choices=["float16", "float32", "float64"], default="float32", help="of the output")
+    part.add_argument("--chunk", type=_positive, help="signals per chunk (default: at most 64 MiB of features)")
+    part.add_argument("--executor", type=_executor, help=_WORKERS)
+    part.add_argument("--dry-run", action="store_true", help="count chunks, paths and bytes, and write nothing")
+    part.set_defaults(command=_extract)
+
     part = commands.add_parser("list", help="names for NET.toml and --claim")
     part.add_argument("what", choices=["frames", "nonlinearities", "poolings", "claims"])
     part.set_defaults(command=_list)
@@ -110,6 +139,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"got {number}, expected a whole number >= 1")
     return number
+
+
+def _executor(text: str) -> int | str:
+    return _positive(text) if text.isdigit() else text
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -133,6 +166,37 @@ def _verify(options: argparse.Namespace) -> int:
     if options.html:
         verdict.to_html(options.html)
     return verdict.exit_code
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    try:
+        result = sweeps.sweep(
+            options.file, options.measure, store=options.store, executor=options.executor,
+            retry_failed=options.retry_failed, dry_run=options.dry_run,
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    print(result.forecast() if options.dry_run else result)
+    if options.csv:
+        result.to_csv(options.csv)
+    if any(row.get("outcome") == "VIOLATED" for row in result.table()):
+        return 1
+    return 3 if result.failed() else 0
+
+
+def _extract(options: argparse.Namespace) -> int:
+    phi = config.load(options.file)
+    try:
+        if options.engine == "fast":
+            phi = phi.rebuilt(engine="fast", dtype=None)
+        made = sweeps.extract(
+            phi, options.data, options.store, executor=options.executor, dtype=options.dtype, chunk=options.chunk,
+            dry_run=options.dry_run,
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    print(made)
+    return 0
 
 
 def _told(done: int, total: int, name: str) -> None:

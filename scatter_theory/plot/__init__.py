@@ -29,6 +29,7 @@ from scatter_theory.plot._pruning_history import PruningHistoryDisplay
 from scatter_theory.plot._ratio import RatioDisplay
 from scatter_theory.plot._sensitivity import SensitivityDisplay
 from scatter_theory.plot._style import house_style
+from scatter_theory.plot._sweep import SweepDisplay
 from scatter_theory.plot._tiling import TilingDisplay
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ __all__ = [
     "PruningHistoryDisplay",
     "RatioDisplay",
     "SensitivityDisplay",
+    "SweepDisplay",
     "TilingDisplay",
     "display_of",
     "house_style",
@@ -60,6 +62,17 @@ __all__ = [
 
 
 def display_of(check: BoundCheck) -> BoundDisplay | DeformationDisplay:
-    """The display that suits the claim of a check."""
+    """The display that suits the claim of a check.
+
+    Parameters
+    ----------
+    check : BoundCheck
+        Result of a verifier.
+
+    Returns
+    -------
+    BoundDisplay or DeformationDisplay
+        Computed, not drawn yet.
+    """
     kind = DeformationDisplay if check.claim.startswith("deformation") else BoundDisplay
     return kind.from_check(check)

@@ -33,6 +33,8 @@ class DeformationDisplay(Display):
         Promised slope.
     worst : tuple of (str, int) or None
         Output and index of the point with the largest ratio.
+    ratio : float
+        Largest ratio of a distance to the bound, for the legend.
     x_label, y_label, title : str
     """
 

@@ -39,6 +39,8 @@ class EstimatorsDisplay(Display):
     limits : tuple of (float, float)
         Inner and outer limit of each.
     names : tuple of str
+    half_width : float
+        Largest |z| that is drawn.
     title : str
     """
 

@@ -51,6 +51,11 @@ def house_style() -> Iterator[None]:
     """Apply the style inside the block and restore every setting afterwards.
 
     Not so the interactive flag: a notebook's back end sets it when the first figure is made, which may be in here.
+
+    Yields
+    ------
+    None
+        The style holds until the block ends.
     """
     with mpl.rc_context(_RC):
         yield
