@@ -135,7 +135,7 @@ def wave(mode, sup):
     return deform.sinusoid((mode,), (sup,), math.pi / 2, line.extent)
 
 
-sizes = [0.25, 1.0, 4.0]
+sizes = [0.5, 4.0]
 moved = verify.deformation(
     phi,
     signals.BandLimited(0.25),

@@ -30,6 +30,7 @@ from scatter_theory.paths import AllPaths, EnergyThreshold, FixedPaths, Frequenc
 from scatter_theory.poolings import Average, Max, NoPooling, Pool, Pooling, Subsample
 from scatter_theory.results import BoundCheck, Outcome, Verdict
 from scatter_theory.scattering import Scattering1D, Scattering2D
+from scatter_theory.sweeps import extract, reverify, sweep
 
 __all__ = [
     "ELU",
@@ -68,21 +69,26 @@ __all__ = [
     "Subsample",
     "Tanh",
     "Verdict",
+    "adapters",
     "certify",
     "certify_deformation",
     "data",
     "deform",
+    "explore",
+    "extract",
     "frames",
     "measures",
     "plot",
+    "reverify",
     "signals",
+    "sweep",
     "theory",
     "verify",
 ]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """`plot` on first use: matplotlib is not loaded before."""
-    if name == "plot":
-        return importlib.import_module("scatter_theory.plot")
+    """Rooms on first use: matplotlib and other packages are not loaded before."""
+    if name in ("adapters", "explore", "plot"):
+        return importlib.import_module(f"scatter_theory.{name}")
     raise AttributeError(f"module 'scatter_theory' has no attribute {name!r}")

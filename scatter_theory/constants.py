@@ -68,7 +68,25 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What is needed to repeat a measurement: versions, precision, seed, object, date."""
+    """What is needed to repeat a measurement: versions, precision, seed, object, date.
+
+    Parameters
+    ----------
+    subject : str
+        The object measured, as its ``repr``.
+    seed : int or None
+        Seed of every random draw.
+    dtype, device : str
+        Precision and device of the computation.
+    grid : str
+        Grid of the signals.
+    seconds : float
+        Wall time.
+    versions : mapping of str to str
+        Versions of Python and of the packages that decide numbers.
+    date : str
+        When it was measured, ISO 8601.
+    """
 
     subject: str
     seed: int | None = None

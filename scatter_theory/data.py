@@ -32,6 +32,11 @@ class Recording:
     grid : Grid
     description : str
         What the samples are, where they come from, and what was assumed or done to them.
+
+    Raises
+    ------
+    ValueError
+        If the values do not fit the grid.
     """
 
     name: str
@@ -86,6 +91,11 @@ def ecg(path: str | Path | None = None) -> Recording:
     path : str or Path, optional
         A ``.npy`` file with a one-dimensional array of samples at 360 Hz, used instead.
 
+    Returns
+    -------
+    Recording
+        float64.
+
     Raises
     ------
     FileNotFoundError
@@ -116,6 +126,11 @@ def camera(path: str | Path | None = None) -> Recording:
     path : str or Path, optional
         A ``.npy`` file with a two-dimensional array of grey values, used instead.
 
+    Returns
+    -------
+    Recording
+        float64.
+
     Raises
     ------
     FileNotFoundError
@@ -139,6 +154,16 @@ def camera(path: str | Path | None = None) -> Recording:
 
 def load(path: str | Path) -> np.ndarray:
     """Array of a ``.npy`` file, in float64, or complex128 where it is complex.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    array
+        In the shape in which it was saved.
 
     Raises
     ------

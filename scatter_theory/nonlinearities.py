@@ -175,7 +175,18 @@ class Identity(Nonlinearity):
 
 @dataclass(frozen=True)
 class LeakyReLU(Nonlinearity):
-    """``max(0, x) + slope min(0, x)`` on both parts; L = max(1, |slope|)."""
+    """``max(0, x) + slope min(0, x)`` on both parts; L = max(1, |slope|).
+
+    Parameters
+    ----------
+    slope : float
+        Slope for x < 0, finite; negative slopes fold the axis.
+
+    Raises
+    ------
+    ValueError
+        If `slope` is not finite.
+    """
 
     slope: float = 0.01
     homogeneous = True
@@ -201,7 +212,18 @@ class LeakyReLU(Nonlinearity):
 
 @dataclass(frozen=True)
 class ELU(Nonlinearity):
-    """``x`` for x > 0, ``alpha (exp(x) - 1)`` below, on both parts; L = max(1, alpha)."""
+    """``x`` for x > 0, ``alpha (exp(x) - 1)`` below, on both parts; L = max(1, alpha).
+
+    Parameters
+    ----------
+    alpha : float
+        Limit of ``-ELU(x)`` for x to minus infinity, finite and >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is negative or not finite.
+    """
 
     alpha: float = 1.0
 
@@ -221,7 +243,18 @@ class ELU(Nonlinearity):
 
 @dataclass(frozen=True)
 class SoftThreshold(Nonlinearity):
-    """``sign(x) max(0, |x| - threshold)`` on both parts; L = 1."""
+    """``sign(x) max(0, |x| - threshold)`` on both parts; L = 1.
+
+    Parameters
+    ----------
+    threshold : float
+        What is subtracted from the modulus of either part, finite and >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is negative or not finite.
+    """
 
     threshold: float = 0.1
     conjugation = "B"
@@ -275,6 +308,16 @@ class PhaseReLU(Nonlinearity):
     r"""Complex ReLU that keeps the phase: ``max(0, |z| - bias) z / |z|``; L = 1 for bias >= 0.
 
     It is the proximal map of ``bias |z|``, hence non-expansive.
+
+    Parameters
+    ----------
+    bias : float
+        What is subtracted from the modulus, finite and >= 0.
+
+    Raises
+    ------
+    ValueError
+        If `bias` is negative or not finite.
     """
 
     bias: float = 0.1
@@ -306,6 +349,13 @@ class Pointwise(Nonlinearity):
         Declared constant. ``scatter_theory.verify.nonlinearity`` attacks it before any bound rests on it.
     name : str
         Name in tables.
+
+    Raises
+    ------
+    TypeError
+        If `function` is no callable.
+    ValueError
+        If `lipschitz_constant` is negative or not finite.
     """
 
     function: Callable[[Tensor], Tensor]

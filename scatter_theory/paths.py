@@ -15,7 +15,13 @@ from scatter_theory.grid import is_whole
 
 
 class Path(tuple[int, ...]):
-    """Indices ``(lambda_1, ..., lambda_n)`` of the propagating atoms, one per layer; ``Path(())`` is the input."""
+    """Indices ``(lambda_1, ..., lambda_n)`` of the propagating atoms, one per layer; ``Path(())`` is the input.
+
+    Parameters
+    ----------
+    iterable : iterable of int
+        Index of an atom for each layer, from 0.
+    """
 
     __slots__ = ()
 
@@ -123,7 +129,18 @@ class FixedPaths(StructuralRule):
 
 @dataclass(frozen=True)
 class MaximumCount(EnergyRule):
-    """At most `count` paths in each layer: the most energetic ones."""
+    """At most `count` paths in each layer: the most energetic ones.
+
+    Parameters
+    ----------
+    count : int
+        Most paths per layer, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If `count` is no whole number >= 1.
+    """
 
     count: int
 
@@ -140,7 +157,18 @@ class MaximumCount(EnergyRule):
 
 @dataclass(frozen=True)
 class EnergyThreshold(EnergyRule):
-    """Paths that carry at least the share `fraction` of the energy of some signal of the batch."""
+    """Paths that carry at least the share `fraction` of the energy of some signal of the batch.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the energy of a signal, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If `fraction` is not in [0, 1).
+    """
 
     fraction: float
 

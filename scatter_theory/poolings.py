@@ -116,7 +116,18 @@ class NoPooling(Pooling):
 
 @dataclass(frozen=True)
 class Subsample(Pooling):
-    """Sub-sampling ``u(S x)``: R = 1 in both modes (attained by a spike on a kept sample)."""
+    """Sub-sampling ``u(S x)``: R = 1 in both modes (attained by a spike on a kept sample).
+
+    Parameters
+    ----------
+    factor : float
+        Pooling factor S, finite and >= 1; a whole number in mode ``"decimate"``.
+
+    Raises
+    ------
+    ValueError
+        If `factor` is not finite or below 1.
+    """
 
     factor: float = 2
     isometric = True
@@ -148,6 +159,11 @@ class Average(Pooling):
         Pooling factor S, and the width of the box if no kernel is given.
     kernel : tuple of float, optional
         Taps per axis (the same on every axis), in samples; default: S times 1/S.
+
+    Raises
+    ------
+    ValueError
+        If `factor` is no whole number >= 1, or `kernel` is empty or not finite.
     """
 
     factor: int = 2
@@ -241,6 +257,11 @@ class Max(Pooling):
         Stride S.
     window : int, optional
         Window width W >= 1 per axis; default S (disjoint windows).
+
+    Raises
+    ------
+    ValueError
+        If `factor` or `window` is no whole number >= 1; for every map in mode ``"dilate"``.
     """
 
     factor: int = 2
@@ -308,6 +329,13 @@ class Pool(Pooling):
         Pooling factor S.
     name : str
         Name in tables.
+
+    Raises
+    ------
+    TypeError
+        If `function` is no callable.
+    ValueError
+        If `factor` is below 1, or `lipschitz_constant` is negative or not finite.
     """
 
     function: Callable[[Tensor], Tensor]

@@ -220,6 +220,11 @@ def latent_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     To initialise or edit a binarised layer, change these in place: ``layer.weight`` is computed afresh at each access,
     and assigning to it is an error.
 
+    Parameters
+    ----------
+    model : nn.Module
+        A model with binarised weights.
+
     Returns
     -------
     dict

@@ -248,6 +248,11 @@ def typical_estimators() -> list[Estimator]:
     """Every kind of estimator at a few settings; ReSTE with the surrogate that is the integral of its multiplier.
 
     Without BiPer, whose binary value is another one, and whose multiplier is of the size of its frequency, 20 or 30.
+
+    Returns
+    -------
+    list of Estimator
+        Frozen, in a fixed order.
     """
     return [
         *(ReSTE(o, convention="antiderivative") for o in (1.5, 2.0, 3.0, 5.0, 10.0)),

@@ -69,16 +69,20 @@ class Record:
             rows[self._merged :] = list(Tally.unpack(parts).collapsed().pack())
         self._merged = len(self.steps)
 
-    def read(self) -> tuple[tuple[str, ...], list[int], Tensor, int]:
-        """Sites, steps, packed states ``(n_sites, n_steps, length)`` on the CPU, and how many steps were dropped."""
+    def read(self, start: int = 0) -> tuple[tuple[str, ...], list[int], Tensor, int]:
+        """Sites, steps, packed states ``(n_sites, n_steps, length)`` on the CPU, and how many steps were dropped.
+
+        The rows before `start` are left out of all of these.
+        """
         sites = tuple(key for keys in self.sites.values() for key in keys)
-        kept = [k for k, found in enumerate(self._found_inf) if found is None or not bool(found > 0)]
+        infinite = list(enumerate(self._found_inf))[start:]
+        kept = [k for k, found in infinite if found is None or not bool(found > 0)]
         steps = [self.steps[k] for k in kept]
         if not kept:
             empty = Tally.init(self.n_curves).pack().expand(len(sites), 0, -1)
-            return sites, steps, empty, len(self.steps)
+            return sites, steps, empty, len(infinite)
         stacked = [torch.stack([rows[k] for k in kept], 1).cpu() for rows in self.rows.values()]
-        return sites, steps, torch.cat(stacked), len(self.steps) - len(kept)
+        return sites, steps, torch.cat(stacked), len(infinite) - len(kept)
 
 
 def _all(x: Tensor, group: object) -> list[Tensor]:

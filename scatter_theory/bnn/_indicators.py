@@ -18,7 +18,7 @@ from scatter_theory.bnn._indicator_record import Record
 from scatter_theory.bnn._indicator_steps import Steps
 from scatter_theory.bnn._indicator_tally import Tally
 from scatter_theory.bnn._report import Totals, build, totals
-from scatter_theory.meters import Moments, Report
+from scatter_theory.meters import Moments, Recorder, Report
 
 
 class Indicators:
@@ -137,7 +137,7 @@ class Indicators:
                 self._reader.curves_of(key, binarizer)
         self._latent = latent_weights(model)
         self._record = Record({role: tuple(sites) for role, sites in self._sites.items()}, len(self._curves))
-        self._step = self._skipped_steps = 0
+        self._step = self._skipped_steps = self._logged = 0
         self._pending: set[str] = set()
         self._room: dict[str, Tensor] = {}
         self._last: dict[str, Moments] = {}
@@ -272,7 +272,23 @@ class Indicators:
 
     def report(self) -> Report:
         """Everything measured so far: steps x tensors x quantities."""
-        sites, steps, packed, dropped = self._record.read()
+        return self._since(0)
+
+    def log_to(self, recorder: Recorder) -> None:
+        """Hand the steps measured since the last call to a recorder, as `Report.log_to`; waits for the device.
+
+        Call it after every step, or once in a while: every step is handed over once, and training is not changed.
+
+        Raises
+        ------
+        TypeError
+            If the recorder cannot be called.
+        """
+        self._since(self._logged).log_to(recorder)
+        self._logged = len(self._record.steps)
+
+    def _since(self, start: int) -> Report:
+        sites, steps, packed, dropped = self._record.read(start)
         facts = {**self._facts, "skipped_steps": self._skipped_steps + dropped}
         skipped = {key: dict(reasons) for key, reasons in self._skipped.items()}
         return build(sites, steps, packed, self._curves, self._unbiased, self._preset.reduction, facts, skipped)

@@ -38,6 +38,13 @@ class FDA(Estimator):
         Number of terms, at least 1.
     w : float
         Base frequency, in (0, inf).
+
+    Raises
+    ------
+    TypeError
+        If `n` is no whole number.
+    ValueError
+        If `n` or `w` is out of range.
     """
 
     n: int

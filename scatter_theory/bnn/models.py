@@ -62,6 +62,11 @@ def resnet20(
         Source of the initial weights; the seed is kept in the attribute ``seed``. Torch's own stream of random
         numbers is left as it was.
 
+    Returns
+    -------
+    ResNet
+        ``(batch, channels, height, width)`` to ``(batch, classes)`` logits, in float32, not binarised yet.
+
     Raises
     ------
     ValueError
@@ -103,6 +108,11 @@ def resnet18(
     width : int
         Channels of the first stage, even; each following one has twice as many.
 
+    Returns
+    -------
+    ResNet
+        ``(batch, channels, height, width)`` to ``(batch, classes)`` logits, in float32, not binarised yet.
+
     Raises
     ------
     ValueError
@@ -136,6 +146,11 @@ def vgg_small(
         Height and width of the images, at least 8.
     width : int
         Channels of the first pair, even; the following ones have twice and four times as many.
+
+    Returns
+    -------
+    nn.Sequential
+        ``(batch, channels, size, size)`` to ``(batch, classes)`` logits, in float32, not binarised yet.
 
     Raises
     ------

@@ -58,6 +58,11 @@ def ReSTE(
     reach_end : bool
         Have ``e/(E - 1)`` in place of ``e/E``, so that the last part has exactly `o_end`.
 
+    Returns
+    -------
+    Schedule
+        At its first part; ``step()`` after every epoch or step moves on.
+
     Raises
     ------
     ValueError
@@ -98,6 +103,11 @@ def EDE(
     reach_end : bool
         Have ``e/(E - 1)`` in place of ``e/E``, so that the last part has exactly the final estimator.
 
+    Returns
+    -------
+    Schedule
+        At its first part; ``step()`` after every epoch or step moves on.
+
     Raises
     ------
     ValueError
@@ -130,6 +140,11 @@ def RBNN(
     reach_end : bool
         Have ``e/(E - 1)`` in place of ``e/E``, so that the last part has exactly the final estimator.
 
+    Returns
+    -------
+    Schedule
+        At its first part; ``step()`` after every epoch or step moves on.
+
     Raises
     ------
     ValueError
@@ -151,6 +166,11 @@ def FDA(model: nn.Module, *, epochs: int | None = None, steps: int | None = None
         Length of the run in calls of ``step()``; exactly one of the two.
     reach_end : bool
         As for ``ReSTE``; it shortens the share of the last number of terms.
+
+    Returns
+    -------
+    Schedule
+        At its first part; ``step()`` after every epoch or step moves on.
 
     Raises
     ------

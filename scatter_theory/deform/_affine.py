@@ -64,6 +64,7 @@ class AffineField(Field):
     inner, outer : float
         Radii, ``0 < inner < outer <= L_i / 2``.
     extent : tuple of d numbers
+        Periods of the torus, in the unit of position.
 
     Raises
     ------

@@ -227,6 +227,16 @@ class Field(ABC):
 def field_from_config(config: Mapping[str, Any]) -> Field:
     """The field that `Field.to_config` wrote down.
 
+    Parameters
+    ----------
+    config : mapping
+        Plain numbers, lists and strings.
+
+    Returns
+    -------
+    Field
+        Equal to the one that was written.
+
     Raises
     ------
     ValueError

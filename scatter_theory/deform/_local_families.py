@@ -28,7 +28,7 @@ class MaxEntropy(Family):
     Parameters
     ----------
     cutoff : float
-        At least the square root of the number of axes.
+        Largest length of an index, in half periods per extent; at least the square root of the number of axes.
     """
 
     cutoff: float = 3.0

@@ -53,6 +53,11 @@ def random_warp(
         Whether a constant displacement may be part of the field. Without it, small Jacobians cannot be reached.
     generator : int, torch.Generator or None
 
+    Returns
+    -------
+    TrigonometricField
+        One field, batch ``()``, float64.
+
     Raises
     ------
     ValueError

@@ -137,14 +137,24 @@ def max_entropy(
     Parameters
     ----------
     extent : d numbers
-        Periods ``L_i``.
+        Periods ``L_i``, in the unit of position.
     cutoff : float
-        c, the largest length of the index i.
+        c, the largest length of the index i, in half periods per extent.
     temperature : float
         T >= 0; see `max_entropy_temperature` for the one that gives a wanted displacement.
     generator : int, torch.Generator or None
     batch : tuple of int
         Shape of the batch.
+
+    Returns
+    -------
+    SineField
+        Displacements in the unit of `extent`, with the given batch.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is negative or not finite, or no index lies within the cutoff.
     """
     extent = periods("max_entropy", extent)
     if not (math.isfinite(temperature) and temperature >= 0):
@@ -161,6 +171,20 @@ def max_entropy_temperature(cutoff: float, rms: float, ndim: int = 2) -> float:
 
     Every product of sines has mean square :math:`2^{-d}`, so that
     :math:`\mathrm{rms}^2 = d\,2^{-d}\,T \sum_{|i| \le c} |i|^{-2}` for equal periods.
+
+    Parameters
+    ----------
+    cutoff : float
+        c, the largest length of the index i, in half periods per extent.
+    rms : float
+        Root mean square of the displacement, in periods.
+    ndim : int
+        Dimension d.
+
+    Returns
+    -------
+    float
+        T, for `max_entropy`.
     """
     return rms**2 * 2**ndim / (ndim * math.fsum(1 / square for square in disc(cutoff, ndim).values()))
 

@@ -126,7 +126,20 @@ def with_norms(field: Field, norms: FieldNorms) -> Field:
 
 
 def translation(vector: Tensor | Sequence[float], extent: Sequence[float]) -> TrigonometricField:
-    """Constant fields: translations by `vector` ``(*batch, d)``, in the unit of position."""
+    """Constant fields: translations by `vector` ``(*batch, d)``, in the unit of position.
+
+    Parameters
+    ----------
+    vector : (*batch, d)
+        Displacement, in the unit of position.
+    extent : d numbers
+        Periods of the torus.
+
+    Returns
+    -------
+    TrigonometricField
+        With the batch of `vector`.
+    """
     extent = periods("translation", extent)
     d = len(extent)
     t = numbers("translation(vector=...)", vector, (d,))
@@ -156,6 +169,17 @@ def sinusoid(
     phase : number or (*batch,)
         In radians.
     extent : d numbers
+        Periods of the torus, in the unit of position.
+
+    Returns
+    -------
+    TrigonometricField
+        With the batch of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If the wavevector is not of whole numbers, or shapes do not fit.
     """
     extent = periods("sinusoid", extent)
     d = len(extent)

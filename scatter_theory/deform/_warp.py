@@ -126,7 +126,29 @@ def everywhere(f: Any, grid: Grid, owner: str) -> Everywhere:
 
 
 def displaced(f: Everywhere, grid: Grid, tau: Field | None, *, method: Method = "auto") -> Tensor:
-    """Samples of ``f(x - tau(x))``, ``(*batch, *grid.shape)``."""
+    """Samples of ``f(x - tau(x))``, ``(*batch, *grid.shape)``.
+
+    Parameters
+    ----------
+    f : Polynomial or Signal
+        What is displaced; it can be evaluated anywhere.
+    grid : Grid
+        Where the result is sampled.
+    tau : Field or None
+        Displacement, in the unit of the grid: one for all signals, or one for each. None: none.
+    method : {"auto", "direct", "finufft"}
+        How the trigonometric sum of a polynomial is evaluated.
+
+    Returns
+    -------
+    (*batch, *grid.shape) tensor
+        Dtype and device of `f`.
+
+    Raises
+    ------
+    ValueError
+        If the field has another period than the grid, or a batch that is not that of `f`.
+    """
     if tau is None:
         return f.on(grid)
     grid.check_extent(tau.extent, "apply", "field")
@@ -142,6 +164,21 @@ def displaced(f: Everywhere, grid: Grid, tau: Field | None, *, method: Method = 
 
 
 def modulated(values: Tensor, grid: Grid, omega: Polynomial) -> Tensor:
-    r"""Values times :math:`e^{2\pi i\omega(x)}`."""
+    r"""Values times :math:`e^{2\pi i\omega(x)}`.
+
+    Parameters
+    ----------
+    values : (*batch, *grid.shape) tensor
+        Real or complex.
+    grid : Grid
+        Grid of the values.
+    omega : Polynomial
+        Phase in cycles, real, with the period of the grid.
+
+    Returns
+    -------
+    (*batch, *grid.shape) tensor
+        Complex.
+    """
     phase = 2 * torch.pi * omega.on(grid).to(values.device)
     return values * torch.polar(torch.ones_like(phase), phase)

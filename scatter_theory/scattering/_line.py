@@ -63,6 +63,8 @@ class Scattering1D(Transform):
     memory : int, optional
         Bytes that a pass may use beside the filters, as predicted; chunks are made smaller until it fits. Default: half
         of what is free on the device.
+    **unknown
+        Refused, those of kymatio with the reason.
 
     Attributes
     ----------
@@ -87,6 +89,11 @@ class Scattering1D(Transform):
     UserWarning
         If the low-pass does not decay within the signal, so that averages reach beyond the padding.
 
+    References
+    ----------
+    M. Andreux et al., Kymatio: Scattering Transforms in Python, JMLR 21(60), 2020. J. Anden and S. Mallat, Deep
+    Scattering Spectrum, IEEE Trans. Signal Process. 62(16), 2014.
+
     Examples
     --------
     >>> import torch
@@ -95,11 +102,6 @@ class Scattering1D(Transform):
     torch.Size([2, 3, 126, 16])
     >>> S.output_size(detail=True)
     [1, 38, 87]
-
-    References
-    ----------
-    M. Andreux et al., Kymatio: Scattering Transforms in Python, JMLR 21(60), 2020. J. Anden and S. Mallat, Deep
-    Scattering Spectrum, IEEE Trans. Signal Process. 62(16), 2014.
     """
 
     Q: tuple[int, ...]

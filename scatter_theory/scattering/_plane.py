@@ -57,6 +57,8 @@ class Scattering2D(Transform):
     memory : int, optional
         Bytes that a pass may use beside the filters, as predicted; chunks are made smaller until it fits. Default: half
         of what is free on the device.
+    **unknown
+        Refused, those of kymatio with the reason.
 
     Attributes
     ----------
@@ -72,6 +74,11 @@ class Scattering2D(Transform):
     TypeError
         For unknown arguments.
 
+    References
+    ----------
+    M. Andreux et al., Kymatio: Scattering Transforms in Python, JMLR 21(60), 2020. J. Bruna and S. Mallat, Invariant
+    Scattering Convolution Networks, IEEE Trans. Pattern Anal. Mach. Intell. 35(8), 2013.
+
     Examples
     --------
     >>> import torch
@@ -81,11 +88,6 @@ class Scattering2D(Transform):
     >>> S.meta()["theta"][[1, 80]]
     array([[ 0., nan],
            [ 7.,  7.]])
-
-    References
-    ----------
-    M. Andreux et al., Kymatio: Scattering Transforms in Python, JMLR 21(60), 2020. J. Bruna and S. Mallat, Invariant
-    Scattering Convolution Networks, IEEE Trans. Pattern Anal. Mach. Intell. 35(8), 2013.
     """
 
     L: int

@@ -19,14 +19,46 @@ from scatter_theory.network import FeatureExtractor
 
 
 def unit_rms(x: Tensor, ndim: int) -> Tensor:
-    """Scale every signal of a batch to root-mean-square 1; zero signals are dropped."""
+    """Scale every signal of a batch to root-mean-square 1; zero signals are dropped.
+
+    Parameters
+    ----------
+    x : (n, *shape) tensor
+        Real or complex.
+    ndim : int
+        Number of axes of a signal.
+
+    Returns
+    -------
+    (m, *shape) tensor
+        Those that are not zero, m <= n.
+    """
     axes = tuple(range(-ndim, 0))
     rms = (x.abs() ** 2).mean(axes).sqrt()
     return x[rms > 0] / rms[rms > 0].reshape(-1, *(1,) * ndim)
 
 
 def noise(grid: Grid, n: int, generator: torch.Generator, *, complex_input: bool, device: torch.device) -> Tensor:
-    """White Gaussian noise and, for every second signal, noise with spectrum ``1/|k|``."""
+    """White Gaussian noise and, for every second signal, noise with spectrum ``1/|k|``.
+
+    Parameters
+    ----------
+    grid : Grid
+        Grid of the signals.
+    n : int
+        Draws.
+    generator : torch.Generator
+        On the CPU, so that the draws are the same on every device.
+    complex_input : bool
+        Whether signals are complex.
+    device : torch.device
+        Where they end.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, float64 or complex128.
+    """
     dtype = torch.complex128 if complex_input else torch.float64
     x = torch.randn((n, *grid.shape), generator=generator, dtype=dtype).to(device)
     radius = torch.linalg.vector_norm(grid.frequencies(device=device), dim=0)
@@ -37,7 +69,24 @@ def noise(grid: Grid, n: int, generator: torch.Generator, *, complex_input: bool
 
 
 def tone(grid: Grid, bins: Sequence[int], *, complex_input: bool, device: torch.device) -> Tensor:
-    """One tone, ``exp(2 pi i <k, n/N>)`` or its cosine."""
+    """One tone, ``exp(2 pi i <k, n/N>)`` or its cosine.
+
+    Parameters
+    ----------
+    grid : Grid
+        Grid of the signal.
+    bins : sequence of int
+        DFT bin k per axis, of either sign.
+    complex_input : bool
+        Whether the tone is complex.
+    device : torch.device
+        Where it is made.
+
+    Returns
+    -------
+    (*grid.shape) tensor
+        Amplitude 1, float64 or complex128.
+    """
     angle = torch.zeros(grid.shape, dtype=torch.float64, device=device)
     for axis, (k, n) in enumerate(zip(bins, grid.shape, strict=True)):
         steps = torch.arange(n, dtype=torch.float64, device=device) * (2 * math.pi * (k % n) / n)
@@ -72,7 +121,22 @@ def decay_bins(phi: FeatureExtractor, n: int, count: int = 3) -> list[tuple[int,
 
 
 def tones(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
-    """Tones at the extremes of the Littlewood-Paley sum, at ``sup |chi||xi|``, at atom centres, and spread."""
+    """Tones at the extremes of the Littlewood-Paley sum, at ``sup |chi||xi|``, at atom centres, and spread.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    count : int
+        Signals, about; at least 8.
+    generator : torch.Generator
+        Source of the random ones.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
+    """
     grid, bank, device = phi.grid, phi.banks[0], phi.device
     total = bank.littlewood_paley(real=phi.real[0])
     bins = [(0,) * grid.ndim, *_bins_at(total, 2), *_bins_at(-total, 1), *decay_bins(phi, 0)]
@@ -95,7 +159,20 @@ def _peaks(bank: Bank) -> list[tuple[int, ...]]:
 
 
 def beats(phi: FeatureExtractor, count: int) -> Tensor:
-    """Carriers a at atom peaks, times ``1 + cos b`` and the positive part of ``cos b``, b at ``sup |chi_n||xi|``."""
+    """Carriers a at atom peaks, times ``1 + cos b`` and the positive part of ``cos b``, b at ``sup |chi_n||xi|``.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    count : int
+        Signals, at most.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
+    """
     return modulated(phi, [(n, b) for n in range(1, phi.depth + 1) for b in decay_bins(phi, n, 1)], count)
 
 
@@ -104,10 +181,17 @@ def modulated(phi: FeatureExtractor, envelopes: Sequence[tuple[int, tuple[int, .
 
     Parameters
     ----------
+    phi : FeatureExtractor
+        The network.
     envelopes : sequence of (int, tuple of int)
         A layer n, and a DFT bin b of its grid.
     count : int
         Signals, at most.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
     """
     grid, device = phi.grid, phi.device
     carriers = _peaks(phi.banks[0])
@@ -133,10 +217,17 @@ def carried(phi: FeatureExtractor, envelopes: Tensor, count: int) -> Tensor:
 
     Parameters
     ----------
+    phi : FeatureExtractor
+        The network.
     envelopes : (n, *grid.shape) tensor
         Real, float64.
     count : int
         Signals, at most: the best carrier of every envelope first.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
     """
     grid, device = phi.grid, phi.device
     half = [(0, n // 2) if n % 2 == 0 else (0,) for n in grid.shape]
@@ -157,7 +248,20 @@ def carried(phi: FeatureExtractor, envelopes: Tensor, count: int) -> Tensor:
 
 
 def atoms(phi: FeatureExtractor, count: int) -> Tensor:
-    """Atoms of the first layer in space, the output atom first (real parts for real signals)."""
+    """Atoms of the first layer in space, the output atom first (real parts for real signals).
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    count : int
+        Signals, at most.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
+    """
     bank = phi.banks[0]
     every = max(1, len(bank) // max(count - 1, 1))
     spectra = torch.cat([bank.output[None].to(bank.spectra.dtype), bank.spectra[::every]]).to(phi.device)
@@ -166,7 +270,18 @@ def atoms(phi: FeatureExtractor, count: int) -> Tensor:
 
 
 def spikes(phi: FeatureExtractor) -> Tensor:
-    """A spike, a comb with the first layer's pooling factor as period, a step, and a constant."""
+    """A spike, a comb with the first layer's pooling factor as period, a step, and a constant.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, four of them.
+    """
     grid, device = phi.grid, phi.device
     spike = torch.zeros(grid.shape, dtype=torch.float64, device=device)
     spike[(0,) * grid.ndim] = 1.0
@@ -180,7 +295,22 @@ def spikes(phi: FeatureExtractor) -> Tensor:
 
 
 def structured(phi: FeatureExtractor, count: int, generator: torch.Generator) -> Tensor:
-    """Tones, beats, atoms and spikes, about `count` signals."""
+    """Tones, beats, atoms and spikes, about `count` signals.
+
+    Parameters
+    ----------
+    phi : FeatureExtractor
+        The network.
+    count : int
+        Signals, about.
+    generator : torch.Generator
+        Source of the random ones.
+
+    Returns
+    -------
+    (n, *grid.shape) tensor
+        Signals of unit root mean square, real or complex like those of `phi`.
+    """
     parts = [tones(phi, count // 2, generator), beats(phi, count // 4), atoms(phi, count // 4), spikes(phi)]
     dtype = torch.complex128 if phi.complex_input else torch.float64
     return torch.cat([p.to(dtype) for p in parts])

@@ -33,6 +33,11 @@ class Effort:
         Steps of gradient ascent; 0 switches it off.
     restarts : int
         Starting points of the ascent per target; 0 switches it off.
+
+    Raises
+    ------
+    ValueError
+        If a number is no whole number >= 0.
     """
 
     random: int = 16
@@ -108,6 +113,11 @@ def maximise(
         First step of the ascent, relative to the root mean square of a candidate.
     progress : callable, optional
         Called as ``progress(done, total, text)``; it may raise to stop the search.
+
+    Returns
+    -------
+    Attack
+        Largest ratio of every cell, and the candidates that reached it.
 
     Raises
     ------

@@ -44,6 +44,11 @@ class Cartoon(SignalClass):
         ``"interval"`` in one dimension; ``"disc"``, ``"ellipse"``, ``"polygon"`` or ``"star"`` in two; ``"any"``: all
         kinds in turn.
 
+    Raises
+    ------
+    ValueError
+        If `constant` is not positive, or `regions` is unknown.
+
     Notes
     -----
     The parameters are those of the smooth parts, trigonometric polynomials of low degree; a part that breaks a bound is

@@ -39,6 +39,7 @@ class McShane(PiecewiseLipschitzSignal):
     constant : float
         K, per unit.
     extent : tuple of d numbers
+        Periods of the torus, in the unit of position.
     weights : (*batch, d) tensor, optional
         The weights ``w_j``.
 

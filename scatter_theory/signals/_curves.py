@@ -79,6 +79,12 @@ class Ellipse(_SmoothCurve):
     angle : float
         From the first coordinate axis to the half axis a, in radians.
     extent : tuple of two numbers
+        Periods of the torus, in the unit of position.
+
+    Raises
+    ------
+    ValueError
+        If a half axis is not positive, or a tuple has not two finite numbers.
     """
 
     centre: tuple[float, float]
@@ -135,6 +141,12 @@ class Star(_SmoothCurve):
         :math:`r(\theta) = a_0 + \sum_{k \ge 1} (a_k\cos k\theta + b_k\sin k\theta)`; the sum of
         :math:`(a_k^2 + b_k^2)^{1/2}` must be smaller than ``a_0``, so that r is positive.
     extent : tuple of two numbers
+        Periods of the torus, in the unit of position.
+
+    Raises
+    ------
+    ValueError
+        If the radius could reach 0, or a tuple has not the right length.
     """
 
     centre: tuple[float, float]
@@ -221,6 +233,12 @@ class Polygon(PlaneRegion):
     vertices : tuple of pairs of numbers
         At least three, in order; where the line crosses itself, its length is an upper value.
     extent : tuple of two numbers
+        Periods of the torus, in the unit of position.
+
+    Raises
+    ------
+    ValueError
+        For fewer than three vertices, or numbers that are not finite.
     """
 
     vertices: tuple[tuple[float, float], ...]

@@ -30,6 +30,7 @@ class DeadLeavesSignal(PiecewiseLipschitzSignal):
     greys : (*batch, m + 1) tensor
         The background first, then the discs from the lowest to the topmost.
     extent : tuple of two numbers
+        Periods of the torus, in the unit of position.
 
     Raises
     ------

@@ -33,6 +33,11 @@ class DeadLeaves(SignalClass):
     discs : int
         Number of discs.
 
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
     Notes
     -----
     The parameters are the grey values; the discs are those of the signal `like`.

@@ -114,6 +114,7 @@ class Interval(Region):
     a, b : float
         Ends, ``0 < b - a < L``.
     extent : tuple of one number
+        Periods of the torus, in the unit of position.
     """
 
     a: float
@@ -155,6 +156,7 @@ class Disc(PlaneRegion):
     radius : float
         Below half of the shorter period.
     extent : tuple of two numbers
+        Periods of the torus, in the unit of position.
     """
 
     centre: tuple[float, float]

@@ -17,6 +17,16 @@ def gaussian_weyl_heisenberg_sum(u: float, p: float) -> float:
     p : float
         Width of the window in the same unit: :math:`|\hat g(u)|^2 = e^{-(u/p)^2}`.
 
+    Returns
+    -------
+    float
+        The sum, without unit.
+
+    Raises
+    ------
+    ValueError
+        Unless p is finite and positive.
+
     Notes
     -----
     By Poisson's formula it equals :math:`p\sqrt\pi\,(1 + 2\sum_{m\ge1} q^{m^2} \cos 2\pi m u)` with
@@ -51,6 +61,11 @@ def gaussian_weyl_heisenberg_bounds(p: float, d: int = 1) -> tuple[float, float]
     d : int
         Dimension.
 
+    Returns
+    -------
+    tuple of float
+        A, B.
+
     Examples
     --------
     >>> gaussian_weyl_heisenberg_bounds(0.5)
@@ -60,15 +75,48 @@ def gaussian_weyl_heisenberg_bounds(p: float, d: int = 1) -> tuple[float, float]
 
 
 def gaussian_decay_constant(sigma: float) -> float:
-    r"""K of :math:`\hat\chi(\xi) = e^{-|\xi|^2/(2\sigma^2)}`: :math:`\sigma e^{-1/2}`, attained at `sigma`."""
+    r"""K of :math:`\hat\chi(\xi) = e^{-|\xi|^2/(2\sigma^2)}`: :math:`\sigma e^{-1/2}`, attained at `sigma`.
+
+    Parameters
+    ----------
+    sigma : float
+        Width in frequency, in cycles per unit.
+
+    Returns
+    -------
+    float
+        K, in cycles per unit.
+    """
     return sigma * math.exp(-0.5)
 
 
 def box_decay_constant(width: float) -> float:
-    r"""K of the average over an interval of the given width: :math:`\sup_\xi |\sin(\pi a \xi)/(\pi a)| = 1/(\pi a)`."""
+    r"""K of the average over an interval of the given width: :math:`\sup_\xi |\sin(\pi a \xi)/(\pi a)| = 1/(\pi a)`.
+
+    Parameters
+    ----------
+    width : float
+        a, in units.
+
+    Returns
+    -------
+    float
+        K, in cycles per unit.
+    """
     return 1.0 / (math.pi * width)
 
 
 def ideal_decay_constant(cutoff: float) -> float:
-    r"""K of the ideal low-pass, :math:`\hat\chi = 1` for :math:`|\xi| \le c` and 0 beyond: c itself."""
+    r"""K of the ideal low-pass, :math:`\hat\chi = 1` for :math:`|\xi| \le c` and 0 beyond: c itself.
+
+    Parameters
+    ----------
+    cutoff : float
+        c, in cycles per unit.
+
+    Returns
+    -------
+    float
+        K, in cycles per unit.
+    """
     return cutoff

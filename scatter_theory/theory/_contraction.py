@@ -76,7 +76,7 @@ def certified_factors(layers: Sequence[tuple[Any, Any, float, float]], final_out
     layers : sequence of (output_power, propagating_sum, L, R)
         Layers 1 to N in order; the output power of entry n belongs to :math:`\chi_{n-1}`. Each pair of arrays lives on
         the frequencies of its own layer.
-    final_output_power : array
+    final_output_power : (*shape) array
         :math:`|\hat\chi_N|^2`, the atom with which the last layer's maps are emitted.
 
     Returns
@@ -112,6 +112,11 @@ def local_lipschitz(output_peak: float, layers: Sequence[tuple[float, float, flo
         :math:`\|\hat\chi_n\|_\infty`.
     layers : sequence of (L, R, G)
         One entry per layer 1 to n, ``G`` the supremum of the propagating sum.
+
+    Returns
+    -------
+    float
+        The constant, without unit.
     """
     return output_peak * math.prod(L * R * math.sqrt(G) for L, R, G in layers)
 
@@ -153,6 +158,11 @@ def remainder_bound(W: float, G: float, L: float = 1.0, R: float = 1.0) -> float
     L, R : float
         Lipschitz constants of that layer; both maps must send 0 to 0.
 
+    Returns
+    -------
+    float
+        Upper value of an energy, in the unit of `W`.
+
     Notes
     -----
     With :math:`L R (\sup G)^{1/2} \le 1`, in particular for admissible layers, W never increases with depth.
@@ -162,6 +172,18 @@ def remainder_bound(W: float, G: float, L: float = 1.0, R: float = 1.0) -> float
 
 def normalising_factor(B: float, L: float = 1.0, R: float = 1.0) -> float:
     r"""Factor :math:`(B \max\{1, L^2 R^2\})^{-1/2}` by which all atoms of a layer are scaled to make it admissible.
+
+    Parameters
+    ----------
+    B : float
+        Upper frame bound of the layer.
+    L, R : float
+        Lipschitz constants of its non-linearity and pooling.
+
+    Returns
+    -------
+    float
+        Without unit.
 
     Examples
     --------
@@ -176,6 +198,13 @@ def normalising_factors_balanced(B: float, L: float, R: float) -> tuple[float, f
 
     The propagating atoms are divided by L R first and then all atoms by :math:`B^{1/2}`, where `B` is the upper frame
     bound before. If L R < 1 the propagating atoms are amplified, yet the layer contracts.
+
+    Parameters
+    ----------
+    B : float
+        Upper frame bound of the layer.
+    L, R : float
+        Lipschitz constants of its non-linearity and pooling, L R > 0.
 
     Returns
     -------

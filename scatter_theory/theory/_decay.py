@@ -28,6 +28,16 @@ def wavelet_decay_rate(r: float = 2.0) -> float:
 
     Every dilate has the same ratio :math:`(q - p)/(q + p) = (r^2 - 1)/(r^2 + 1)`.
 
+    Parameters
+    ----------
+    r : float
+        Ratio, above 1.
+
+    Returns
+    -------
+    float
+        a > 1.
+
     Raises
     ------
     ValueError
@@ -52,6 +62,16 @@ def weyl_heisenberg_decay_rate(start: float = 0.5, half_width: float = 1.0) -> f
     ----------
     start, half_width : float
         p > 0 and b > 0, in the same unit.
+
+    Returns
+    -------
+    float
+        a > 1.
+
+    Raises
+    ------
+    ValueError
+        Unless both numbers are positive.
     """
     if not (start > 0 and half_width > 0):
         raise ValueError(
@@ -64,6 +84,16 @@ def band_decay_rate(bands: Iterable[tuple[float, float]]) -> float:
     r"""Rate :math:`a = \min (q+p)/(q-p)` for filters with spectra in bands :math:`\pm[p, q]`, q >= p > 0.
 
     Infinite if every band is a single frequency: one modulus then leaves only the mean, and :math:`W_2 = 0`.
+
+    Parameters
+    ----------
+    bands : iterable of (float, float)
+        Ends p, q of the band of each filter, all in one unit.
+
+    Returns
+    -------
+    float
+        a > 1, possibly infinite.
 
     Raises
     ------
@@ -89,7 +119,7 @@ def decay_multiplier(xi: Any, N: int, *, delta: float, rate: float | None, m: fl
 
     Parameters
     ----------
-    xi : array
+    xi : array of any shape
         Frequencies, in the unit of `delta`.
     N : int
         Depth, >= 1.
@@ -123,6 +153,11 @@ def decay_steps_on_grid(n_points: int, *, delta: float, rate: float | None) -> i
         Smallest DFT bin (absolute value) in any propagating spectrum; bands in `band_decay_rate` are in bins too.
     rate : float or None
         As in `decay_multiplier`, > 1.
+
+    Returns
+    -------
+    int
+        N >= 1.
     """
     room = n_points / (2 * delta)
     if room < 1:
@@ -148,6 +183,11 @@ def sobolev_decay_bound(N: int, seminorm: float, *, s: float, delta: float, rate
         Smoothness, > 0.
     delta, rate, m
         As in `decay_multiplier`.
+
+    Returns
+    -------
+    float
+        Upper value of :math:`W_N`, an energy.
     """
     return (2 * m / _radius(N, delta, rate)) ** (2 * min(s, 0.5)) * seminorm**2
 
@@ -168,6 +208,16 @@ def layers_needed(fraction: float, *, L: float = 1.0, delta: float = 1.0, m: flo
         Band limit of the signal, in the unit of `delta`.
     delta, m, rate
         As in `decay_multiplier`.
+
+    Returns
+    -------
+    int
+        N >= 0.
+
+    Raises
+    ------
+    ValueError
+        For a number out of range.
 
     Notes
     -----
@@ -211,6 +261,11 @@ def getter_bound(energy: Any, highpass_energy: Any, supports: Sequence[float]) -
     (N + 1, *batch) array
         Always non-increasing; very pessimistic for wide filters.
 
+    Raises
+    ------
+    ValueError
+        If a support is smaller than 1.
+
     Notes
     -----
     Hypotheses: Parseval on the grid of every layer, :math:`|\hat\chi[0]| = 1`, the modulus, no lossy pooling, no
@@ -218,11 +273,6 @@ def getter_bound(energy: Any, highpass_energy: Any, supports: Sequence[float]) -
     norm, n samples), so that the mean of :math:`|u|` carries the energy :math:`\|u\|_1^2 / n \ge \|u\|^2 / s`; the next
     layer emits it.
     Source: the argument on compact groups of Getter (arXiv:2502.15004), made explicit for DFT bins.
-
-    Raises
-    ------
-    ValueError
-        If a support is smaller than 1.
     """
     if any(not s >= 1 for s in supports):
         raise ValueError(f"`getter_bound(supports=...)`: got {tuple(supports)}, expected numbers of bins >= 1.")

@@ -34,6 +34,16 @@ def perturbation_factor(D: Any) -> Any:
     r"""Factor :math:`g(D) = \int_0^1 (1 - sD)^{-1/2} ds = 2 / (1 + \sqrt{1 - D})`, 0 <= D <= 1.
 
     g(0) = 1 and g(1/2) = 1.17157...: the whole price of not being a translation.
+
+    Parameters
+    ----------
+    D : float or array
+        d times the largest entry of the Jacobian.
+
+    Returns
+    -------
+    float or array
+        From 1 to 2, without unit.
     """
     return 2.0 / (1.0 + np.sqrt(1.0 - np.asarray(D, dtype=float)))
 
@@ -50,6 +60,11 @@ def gradient_bound(t: Any, D: Any, gradient: Any) -> Any:
     gradient : float or array
         :math:`\|\nabla f\|`; any f in :math:`H^1`.
 
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
+
     Notes
     -----
     In one dimension :math:`\sqrt 2` may replace g(D) for every measurable displacement, since
@@ -62,6 +77,16 @@ def modulation_bound(omega: Any) -> Any:
     r"""Factor :math:`\min\{2, 2\pi\|\omega\|_\infty\}` of :math:`\|(e^{2\pi i\omega} - 1) f\|` over :math:`\|f\|`.
 
     :math:`F_{\tau,\omega} f - f = e^{2\pi i \omega}(f(\cdot-\tau) - f) + (e^{2\pi i\omega} - 1) f`, so this is added.
+
+    Parameters
+    ----------
+    omega : float or array
+        :math:`\|\omega\|_\infty`, in cycles.
+
+    Returns
+    -------
+    float or array
+        At most 2, without unit.
     """
     return np.minimum(2.0, 2 * math.pi * np.abs(omega))
 
@@ -78,6 +103,11 @@ def band_limited_bound(R: Any, t: Any, D: Any = 0.5, omega: Any = 0.0) -> Any:
         :math:`2\pi g(1/2) \le 7.3613`.
     omega : float or array
         :math:`\|\omega\|_\infty`, in cycles.
+
+    Returns
+    -------
+    float or array
+        Upper value, relative to the norm of f.
 
     Notes
     -----
@@ -106,6 +136,11 @@ def sampling_factor(D: float, densities: Sequence[float]) -> float:
     densities : d floats
         :math:`\rho_i = M_i / N_i`.
 
+    Returns
+    -------
+    float
+        Upper value, without unit.
+
     Notes
     -----
     Proof. Put all lengths in periods. Two grid points differ by :math:`r_i` along axis i; let axis i have the largest.
@@ -133,6 +168,11 @@ def grid_gradient_factor(D: float, densities: Sequence[float], X: float = math.i
         :math:`M_i / N_i` of the polynomial f; 0 gives the limit of ever finer grids.
     X : float
         :math:`2\pi R t`.
+
+    Returns
+    -------
+    float
+        Upper value, without unit.
 
     Notes
     -----
@@ -167,6 +207,18 @@ def taylor_bound(R: Any, t: Any) -> Any:
     On a grid too: the m-th term of Taylor's series of f(x - tau) is at most :math:`t^m/m!` times the length of the
     m-th derivative tensor, whose norm is :math:`\|(2\pi|\xi|)^m \hat f\|`, and derivatives of a trigonometric
     polynomial of the grid have the same norm on the grid and in :math:`L^2`.
+
+    Parameters
+    ----------
+    R : float or array
+        Euclidean band limit, cycles per unit.
+    t : float or array
+        :math:`\|\tau\|_\infty`, in units.
+
+    Returns
+    -------
+    float or array
+        Upper value, relative to the norm of f.
     """
     return np.expm1(2 * math.pi * np.asarray(R, dtype=float) * t)
 
@@ -176,6 +228,20 @@ def sample_bound_1d(t: Any, h: float, slope: Any) -> Any:
 
     :math:`h\sum_n |f(x_n) - f(x_n - \tau_n)|^2 \le h \sum_n t \int_{x_n - t}^{x_n + t} |f'|^2`, and every point lies in
     at most :math:`2t/h + 1` of these intervals.
+
+    Parameters
+    ----------
+    t : float or array
+        :math:`\|\tau\|_\infty`, in units.
+    h : float
+        Spacing, in units.
+    slope : float or array
+        :math:`\|f'\|` of the trigonometric interpolant, per unit.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     return np.sqrt(t * (2 * t + h)) * slope
 
@@ -186,12 +252,41 @@ def sobolev_bound(s: float, low: Any, high: Any, seminorm: Any) -> Any:
     For one linear map T with :math:`\|Tf\| \le \ell\|f\|` (`low`) and :math:`\|Tf\| \le u \|\nabla f\|` (`high`).
     Interpolation of operators between weighted :math:`L^2` spaces (Stein and Weiss, 1958) is exact, so the constants
     multiply. T = F - 1 annihilates constants, so that the frequency 0 may be left out.
+
+    Parameters
+    ----------
+    s : float
+        Smoothness.
+    low, high : float or array
+        :math:`\ell` without unit, and u in units.
+    seminorm : float or array
+        :math:`\|(2\pi|\xi|)^s \hat f\|`.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     return low ** (1 - s) * high**s * seminorm
 
 
 def lipschitz_bound(t: Any, K: Any, volume: float) -> Any:
-    r"""Bound :math:`K t V^{1/2}` for :math:`|f(x) - f(y)| \le K |x - y|` on a torus of volume V, any displacement."""
+    r"""Bound :math:`K t V^{1/2}` for :math:`|f(x) - f(y)| \le K |x - y|` on a torus of volume V, any displacement.
+
+    Parameters
+    ----------
+    t : float or array
+        :math:`\|\tau\|_\infty`, in units.
+    K : float or array
+        Lipschitz constant of f, per unit.
+    volume : float
+        V, in units to the power d.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
+    """
     return K * t * math.sqrt(volume)
 
 
@@ -203,14 +298,20 @@ def piecewise_lipschitz_bound(t: Any, K: Any, K_across: Any, J: Any, tube: Any, 
     Parameters
     ----------
     t : float or array
+        :math:`\|\tau\|_\infty`, in units.
     K : float or array
-        :math:`|f(x) - f(y)| \le K|x - y|` if the segment from x to y misses the jump set.
+        :math:`|f(x) - f(y)| \le K|x - y|`, K per unit, if the segment from x to y misses the jump set.
     K_across, J : float or array
         :math:`|f(x) - f(y)| \le K'|x - y| + J` always.
     tube : float or array
         T: volume of the points nearer than t to the jump set; on a grid the volume of their cells.
     volume : float
         V: volume of the torus.
+
+    Returns
+    -------
+    float or array
+        Upper value of the norm, not squared, in its unit.
 
     Notes
     -----
@@ -227,6 +328,16 @@ def cartoon_decay_integral(d: int) -> float:
     r""":math:`E_d^2 = \int \sup_{|y - x| \le 1/2} (1 + |y|^2)^{-d} dx` for d = 1, 2, 3.
 
     1 + pi; pi/4 + pi + pi^2/4; pi/6 + pi + 7 pi^2/16 (ball of radius 1/2, then shells).
+
+    Parameters
+    ----------
+    d : int
+        Dimension.
+
+    Returns
+    -------
+    float
+        :math:`E_d^2`.
     """
     pi = math.pi
     return {1: 1 + pi, 2: pi / 4 + pi + pi**2 / 4, 3: pi / 6 + pi + 7 * pi**2 / 16}[d]
@@ -237,6 +348,22 @@ def cartoon_bound(K: float, t: Any, d: int, tube: Any) -> Any:
 
     f = f1 + 1_B f2 with :math:`|\nabla f_i(x)| \le K(1 + |x|^2)^{-d/2}` and :math:`|f_2| \le K`; T is the volume of
     the points nearer than t to the boundary of B. Class: Grohs, Wiatowski and Bölcskei (2016).
+
+    Parameters
+    ----------
+    K : float
+        Size of the class: per unit for the gradients, plain for the values.
+    t : float or array
+        :math:`\|\tau\|_\infty`, in units.
+    d : int
+        Dimension, 1 to 3.
+    tube : float or array
+        T, in units to the power d.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     E2 = cartoon_decay_integral(d)
     return K * (math.sqrt(E2) * t + np.sqrt(E2 * t**2 + tube))
@@ -246,6 +373,20 @@ def sampled_cartoon_bound(K: float, N: int, t: Any) -> Any:
     r"""Safe bound :math:`K N^{1/2} (2t + (4t + 2/N)^{1/2})` for sampled cartoons on [0, 1), counting norm, d = 1.
 
     An interval of length 2t holds at most 2tN + 1 grid points, not 2tN; that is the 2/N.
+
+    Parameters
+    ----------
+    K : float
+        Size of the class: per unit for the gradients, plain for the values.
+    N : int
+        Samples on [0, 1).
+    t : float or array
+        :math:`\|\tau\|_\infty`, as a share of the interval.
+
+    Returns
+    -------
+    float or array
+        Upper value of the norm that counts samples.
     """
     return K * math.sqrt(N) * (2 * t + np.sqrt(4 * t + 2 / N))
 
@@ -255,6 +396,20 @@ def sampled_cartoon_bound_published(K: float, N: int, t: Any) -> Any:
 
     It follows from `sampled_cartoon_bound` for 1/N <= t <= 0.6 and can fail for t below about 1/(16 N): a jump just
     beside a grid point is crossed by an arbitrarily small displacement.
+
+    Parameters
+    ----------
+    K : float
+        Size of the class: per unit for the gradients, plain for the values.
+    N : int
+        Samples on [0, 1).
+    t : float or array
+        :math:`\|\tau\|_\infty`, as a share of the interval.
+
+    Returns
+    -------
+    float or array
+        Upper value of the norm that counts samples.
     """
     return 4 * K * math.sqrt(N) * np.sqrt(t)
 
@@ -265,5 +420,15 @@ def schur_constant(gradient_l1: float) -> float:
     The published proof reproduces f by a kernel :math:`\gamma_R` with :math:`\hat\gamma = 1` on the unit ball and
     estimates :math:`\gamma_R(x - \tau(x) - u) - \gamma_R(x - u)` by Schur's test; ``gradient_l1`` is
     :math:`\|\nabla\gamma\|_1` of the kernel chosen. It is never below 7.36, the constant of `band_limited_bound`.
+
+    Parameters
+    ----------
+    gradient_l1 : float
+        :math:`\|\nabla\gamma\|_1`.
+
+    Returns
+    -------
+    float
+        At least 8.88, without unit.
     """
     return max(math.sqrt(2) * gradient_l1, 2 * math.pi * math.sqrt(2))

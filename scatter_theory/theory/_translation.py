@@ -62,6 +62,11 @@ def translation_multiplier_cap(t: Any, K: float, S_product: float, output_peak: 
         As for `translation_bound`.
     output_peak : float
         :math:`\|\hat\chi_n\|_\infty`.
+
+    Returns
+    -------
+    float or array
+        Upper value, without unit.
     """
     return np.minimum(translation_bound(t, K, S_product), 2 * output_peak)
 
@@ -79,6 +84,11 @@ def translation_multiplier(output: np.ndarray, frequencies: np.ndarray, s: Itera
         Those frequencies, in cycles per unit.
     s : d numbers
         The translation as layer n sees it, in units.
+
+    Returns
+    -------
+    float
+        Maximum over the given frequencies, without unit.
     """
     phase = np.tensordot(np.asarray(tuple(s), dtype=float), frequencies, axes=1)
     return float(np.max(2 * np.abs(np.sin(math.pi * phase)) * np.abs(output)))
@@ -93,6 +103,11 @@ def translation_posteriori_bound(t: Any, S_product: float, slope: Any) -> Any:
         As for `translation_bound`; :math:`|s| = |t| / (S_1 \cdots S_n)`.
     slope : float or array
         The root of the sum over all paths of length n, in cycles per unit times the unit of the norm.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     return 2 * math.pi * abs(t) * slope / S_product
 
@@ -100,9 +115,19 @@ def translation_posteriori_bound(t: Any, S_product: float, slope: Any) -> Any:
 def full_covariance_bound(t: Any, K: float, S_product: float = 1.0, norm: Any = 1.0) -> Any:
     r"""Bound :math:`2\pi |t| K \, |1/(S_1 \cdots S_n) - 1| \, \|f\|` on :math:`|||\Phi^n(T_t f) - T_t \Phi^n(f)|||`.
 
-    Parameters are those of `translation_bound`. Features of layer n move by t / (S_1...S_n) instead of t, and the
+    Features of layer n move by t / (S_1...S_n) instead of t, and the
     difference of the two shifts is what the output atom sees. Without pooling (all S = 1) the bound is 0: exact
     covariance.
+
+    Parameters
+    ----------
+    t, K, S_product, norm
+        As for `translation_bound`.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     return 2 * math.pi * abs(t) * K * abs(1.0 / S_product - 1.0) * norm
 
@@ -122,6 +147,11 @@ def alias_term(h: float, L: float, R: float, slope: Any) -> Any:
         Lipschitz constants of non-linearity and pooling.
     slope : float or array
         :math:`(\sum_{q, \lambda} \|(U[q]f * g_\lambda)'\|^2)^{1/2}`, per unit; :math:`\|u'\| = \|2\pi\xi\hat u\|`.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
 
     Notes
     -----
@@ -144,6 +174,11 @@ def alias_term_a_priori(h: float, L: float, R: float, weighted_sum: float, norm:
         :math:`\sup_\xi |\xi|^2 \sum_\lambda |\hat g_\lambda(\xi)|^2` of the layer, in (cycles per unit) squared.
     norm : float or array
         :math:`\|f\|`, which bounds the norm of the maps that enter the layer if the earlier ones are admissible.
+
+    Returns
+    -------
+    float or array
+        Upper value, in the unit of the norm; broadcast over the arguments.
     """
     return alias_term(h, L, R, 2 * math.pi * math.sqrt(weighted_sum) * norm)
 
@@ -153,5 +188,15 @@ def alias_budget(terms: Iterable[Any]) -> Any:
 
     The later layers and the output atom must not expand (admissible), since each defect travels through them.
     Whole-sample shifts on a relabelled grid need no budget; layer 0 has an empty sum.
+
+    Parameters
+    ----------
+    terms : iterable of float or array
+        `alias_term` of layers 1 to n.
+
+    Returns
+    -------
+    float or array
+        Their sum; 0 for none.
     """
     return sum(terms, 0.0)

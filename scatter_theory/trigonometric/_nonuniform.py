@@ -102,6 +102,18 @@ def spot_error(
 
     The norm of the coefficients is the root mean square of the polynomial over the torus. The points are spread evenly
     over their order.
+
+    Parameters
+    ----------
+    coefficients, extent, points, each
+        As for `evaluate`.
+    values : (*batch, *points) tensor
+        What is judged, as `evaluate` gives it.
+
+    Returns
+    -------
+    (*batch,) tensor
+        Without unit.
     """
     d = len(extent)
     count = math.prod(points.shape[points.ndim - (values.ndim - (coefficients.ndim - d)) :])

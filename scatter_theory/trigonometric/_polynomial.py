@@ -23,9 +23,14 @@ class Polynomial:
     coefficients : (*batch, 2 M_1 + 1, ..., 2 M_d + 1) complex tensor
         Frequencies k = -M..M in ascending order along every axis.
     extent : tuple of d numbers
-        Periods ``L_i``.
+        Periods ``L_i``, in the unit of position.
     real : bool
         Whether the coefficients are Hermitian; values are then returned as real tensors.
+
+    Raises
+    ------
+    ValueError
+        If the coefficients are not complex, or an axis has an even length.
     """
 
     coefficients: Tensor

@@ -42,7 +42,13 @@ ROUNDING = 1e-13
 
 
 class Enclosure(NamedTuple):
-    """Lower and upper values of a supremum, ``(*batch,)``; the lower one is attained at a point that was looked at."""
+    """Lower and upper values of a supremum, ``(*batch,)``; the lower one is attained at a point that was looked at.
+
+    Parameters
+    ----------
+    lower, upper : (*batch,) tensor
+        float64, in the unit of the values.
+    """
 
     lower: Tensor
     upper: Tensor

@@ -98,7 +98,7 @@ def test_run_lists_its_commands_from_anywhere(tmp_path):
     result = start("help", folder=tmp_path)
     assert result.returncode == 0
     listed = set(re.findall(r"^  (\w+) ", result.stdout, flags=re.MULTILINE))
-    assert listed == {"test", "study", "notebook", "lint", "clean", "help"}
+    assert listed == {"test", "study", "notebook", "docs", "lint", "clean", "help"}
     shown = {name for block in blocks(README, "bash") for name in re.findall(r"^\./run (\w+)", block, re.MULTILINE)}
     assert shown and shown <= listed
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scatter_theory.meters import Recorder
+from scatter_theory.meters._recorder import check_recorder, numbers
 from scatter_theory.optional import data_frame
 from scatter_theory.pruning.dead._dead_neurons import DeadNeurons
 
@@ -47,6 +49,16 @@ class CycleReport:
     def removed_by(self) -> dict[str, int]:
         """Number of weights that each took, over all tensors."""
         return {who: sum(layers.values()) for who, layers in self.removed.items()}
+
+    def row(self) -> dict[str, float]:
+        """The numbers as one row: cycle, sparsity, counts, recorded values, and the pooled rates where measured."""
+        row: dict[str, float] = {"cycle": self.cycle, "round": self.round, "sparsity": self.sparsity}
+        row["alive"] = sum(self.alive.values())
+        row |= {f"removed by {who}": n for who, n in self.removed_by.items()} | dict(self.values)
+        if self.dead is not None:
+            names = ("total", "static", "dynamic")
+            row |= {name: float(self.dead.rate(name, reduction="pooled")) for name in names}
+        return row
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary; `from_dict` reads it."""
@@ -161,18 +173,23 @@ class History:
             )
         return self.reports
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, float]]:
         """One row per training: cycle, sparsity, counts, recorded values, and the rates where measured."""
-        rows = []
-        for report in self.reports:
-            row: dict[str, Any] = {"cycle": report.cycle, "round": report.round, "sparsity": report.sparsity}
-            row["alive"] = sum(report.alive.values())
-            row |= {f"removed by {who}": n for who, n in report.removed_by.items()} | dict(report.values)
-            if report.dead is not None:
-                names = ("total", "static", "dynamic")
-                row |= {name: float(report.dead.rate(name, reduction="pooled")) for name in names}
-            rows.append(row)
-        return rows
+        return [report.row() for report in self.reports]
+
+    def log_to(self, recorder: Recorder) -> None:
+        """Hand the row of every training to a recorder; the steps are the trainings, from 0.
+
+        While a run goes on, ``recorder(k, step.report.row())`` at the end of a training hands over the k-th row.
+
+        Raises
+        ------
+        TypeError
+            If the recorder cannot be called.
+        """
+        check_recorder("History.log_to", recorder)
+        for k, report in enumerate(self.reports):
+            recorder(k, numbers(report.row()))
 
     def to_frame(self) -> Any:
         """`table` as a ``pandas.DataFrame``.

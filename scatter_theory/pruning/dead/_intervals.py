@@ -59,6 +59,11 @@ def never_fired_limit(samples: int, level: float = 0.95) -> float:
     level : float
         c, in (0, 1).
 
+    Returns
+    -------
+    float
+        In (0, 1).
+
     Raises
     ------
     ValueError

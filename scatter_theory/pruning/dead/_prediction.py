@@ -19,9 +19,9 @@ class SitePrediction:
         Name of the activation, and path of the layer that makes its input.
     norm : str or None
         Path of the batch normalisation between them, if there is one.
-    gaussian_before, measured_before : arrays
+    gaussian_before, measured_before : (n_channels,) arrays
         Before the masks: by a Gaussian of the measured mean and variance, and counted.
-    predicted, measured : arrays
+    predicted, measured : (n_channels,) arrays
         With the masks: by the Gaussian, from inputs before the pruning, and counted in the pruned model.
     samples : int
     tolerance : float

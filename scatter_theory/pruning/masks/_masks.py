@@ -17,7 +17,7 @@ class Masks(Mapping[str, Tensor]):
     Parameters
     ----------
     masks : mapping of str to bool tensor
-        True where alive. The tensors are copied.
+        True where alive, in the shape of the weight. The tensors are copied.
 
     Raises
     ------
@@ -177,6 +177,11 @@ def originals(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]
         Any model.
     names : iterable of str
         Names of weights, as ``prunable`` gives them.
+
+    Returns
+    -------
+    dict of str to nn.Parameter
+        By the given names, in their order.
 
     Raises
     ------
