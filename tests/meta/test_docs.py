@@ -6,10 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from matplotlib import pyplot
 
 from scatter_theory import theory, verify
 
@@ -26,13 +29,16 @@ def blocks(page):
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name)
-def test_code_runs(page, tmp_path):
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(blocks(page))],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
-        capture_output=True, text=True, timeout=400,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+def test_code_runs(page, tmp_path, monkeypatch):
+    """All blocks of a page, one after another, as a module of its own, in an empty folder; warnings are errors."""
+    module = types.ModuleType(f"code_of_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+    with torch.random.fork_rng():
+        exec(compile("\n".join(blocks(page)), f"<{name(page)}>", "exec"), module.__dict__)
+    pyplot.close("all")
+    assert (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()) == before
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

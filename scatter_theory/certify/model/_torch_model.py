@@ -43,9 +43,10 @@ def torch_model(
     *When it applies.* Networks in evaluation mode without hooks that torch.fx can trace, with one input (other
     arguments of `forward` keep their defaults), made of: convolutions (transposed and learned ones too), linear
     layers, batch normalisation, the activations of torch with a bounded slope, softmax and its logarithm, maximum and
-    average pooling (adaptive too), means, sums, additions, factors, paddings, concatenation, and whatever moves entries. The copy is
-    exact for float32 and narrower weights; what rounding adds when the network runs in these types is not part of the
-    bound. A layer whose weight is parametrized (masks, binary weights) counts with the weight that it uses. *When not.*
+    average pooling (adaptive too), means, sums, additions, factors, paddings, concatenation, and whatever moves
+    entries. The copy is exact for float32 and narrower weights; what rounding adds when the network runs in these types
+    is not part of the bound. A layer whose weight is parametrized (masks, binary weights) counts with the weight that
+    it uses. *When not.*
     Every other node is refused by name: products of maps of the input (attention, gating), layer normalisation, signs
     and thresholds.
 
