@@ -147,10 +147,10 @@ class BoundCheck:
 
     @property
     def ratio(self) -> np.ndarray:
-        """``measured / bound`` per point; over a bound of 0, what is within rounding counts as 0, else as infinite."""
+        """``measured / bound`` per point; 0 where both are within rounding of 0; infinite over a bound of 0 else."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.measured / self.bound
-        return np.where((self.bound == 0) & (self.measured <= self.rounding), 0.0, ratio)
+        return np.where((self.bound <= self.rounding) & (self.measured <= self.rounding), 0.0, ratio)
 
     @property
     def rounding(self) -> np.ndarray:

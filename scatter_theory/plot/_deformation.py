@@ -20,8 +20,9 @@ class DeformationDisplay(Display):
     """Distances against the size of the displacement, on logarithmic axes.
 
     The line is the bound of the signals' distance; the points are the largest distances found of signals, of features,
-    and of the features of each layer, with displacements up to that size; the worst point is ringed. The dotted line
-    has the slope that the theorem promises.
+    and of the features of each layer, with displacements up to that size; the worst point is ringed. Where the bound
+    belongs to the signal, so that the worst signal of another output has another one, that is a bar of the output's
+    colour. The dotted line has the slope that the theorem promises.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class DeformationDisplay(Display):
         Sizes of the displacements, and the bound there.
     curves : mapping of str to (n,) arrays
         Largest distances by output.
+    bounds : mapping of str to (n,) arrays
+        Bounds by output, where they are not `bound`.
     exponent : float
         Promised slope.
     worst : tuple of (str, int) or None
@@ -41,6 +44,7 @@ class DeformationDisplay(Display):
     x: np.ndarray
     bound: np.ndarray
     curves: dict[str, np.ndarray]
+    bounds: dict[str, np.ndarray] = field(default_factory=dict)
     exponent: float = 1.0
     worst: tuple[str, int] | None = None
     ratio: float = float("nan")
@@ -54,7 +58,7 @@ class DeformationDisplay(Display):
         """Display of a `BoundCheck` of a deformation claim."""
         series, x = np.array(check.series), np.asarray(check.x, dtype=float)
         outputs = [s for s in dict.fromkeys(check.series) if s != "features / signal"]
-        curves, positions, bound, worst = {}, np.array([]), np.array([]), None
+        curves, bounds, positions, bound, worst = {}, {}, np.array([]), np.array([]), None
         ratio = np.where(np.isfinite(check.ratio), check.ratio, -1.0)
         top = int(np.argmax(ratio)) if ratio.size else -1
         for output in outputs:
@@ -63,6 +67,8 @@ class DeformationDisplay(Display):
             curves[output] = check.measured[rows]
             if output == outputs[0]:
                 positions, bound = x[rows], check.bound[rows]
+            elif not np.allclose(check.bound[rows], bound, rtol=1e-3, atol=0.0, equal_nan=True):
+                bounds[output] = check.bound[rows]
             if top in rows:
                 worst = (output, int(np.flatnonzero(rows == top)[0]))
         unit = check.witness.get("unit", "")
@@ -71,6 +77,7 @@ class DeformationDisplay(Display):
             x=positions,
             bound=bound,
             curves=curves,
+            bounds=bounds,
             exponent=_EXPONENTS.get(check.claim, 1.0) if s is None else s.value,
             worst=worst,
             ratio=float(ratio[top]) if ratio.size else float("nan"),
@@ -93,6 +100,7 @@ class DeformationDisplay(Display):
         self.artists["measured"] = [
             self._points(ax, i, output, values, style) for i, (output, values) in enumerate(self.curves.items())
         ]
+        self.artists["bounds"] = [self._own_bound(ax, i) for i in range(len(self.bounds))]
         if self.worst is not None:
             output, index = self.worst
             ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgecolor": "black"}
@@ -120,6 +128,13 @@ class DeformationDisplay(Display):
             **style,
         }
         return ax.plot(self.x, np.where(values > 0, values, np.nan), **options)[0]
+
+    def _own_bound(self, ax: Any, i: int) -> Any:
+        output = list(self.bounds)[i]
+        colour = COLOURS[list(self.curves).index(output) % len(COLOURS)]
+        label = "bounds of these signals" if i == 0 else None
+        bar = {"marker": "_", "markersize": 14, "markeredgewidth": 1.6, "linestyle": "none"}
+        return ax.plot(self.x, self.bounds[output], color=colour, label=label, zorder=2, **bar)[0]
 
     def _ticks(self, ax: Any) -> None:
         """Labels at powers of ten; also at twice and five times them where the sizes span little."""

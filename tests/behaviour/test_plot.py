@@ -296,6 +296,22 @@ def test_unordered_points_make_an_ordered_line():
     np.testing.assert_array_equal(display.artists["bound"][0].get_ydata(), [2, 4, 6])
 
 
+@pytest.mark.parametrize("other", [0.4, 9.0])
+def test_bounds_of_deformations_that_belong_to_signals_are_drawn_with_their_outputs(other):
+    """Points of features above the line of the signals' bound lie below a bar of their own."""
+    series, x = ["signal", "signal", "layer 0", "layer 0"], [1, 2, 1, 2]
+    check = dataclasses.replace(
+        check_of([0.1, 0.3, 2.0, 4.0], [0.2, 0.4, 5.0, other], series, x), claim="deformation_cartoon"
+    )
+    display = plot.DeformationDisplay.from_check(check).plot()
+    (bar,) = display.artists["bounds"]
+    np.testing.assert_array_equal(bar.get_ydata(), [5.0, other])
+    np.testing.assert_array_equal(display.artists["bound"].get_ydata(), [0.2, 0.4])
+    same = dataclasses.replace(check, bound=np.array([0.2, 0.4, 0.2, 0.4]))
+    assert plot.DeformationDisplay.from_check(same).plot().artists["bounds"] == []
+    plt.close("all")
+
+
 def test_identities_are_drawn_against_their_tolerance():
     budget = [ErrorTerm("rounding", 1e-12)]
     display = check_of([1e-16, 1e-15], [0, 0], ["a", "a"], [1, 2], claim="covariance", budget=budget).plot()

@@ -146,6 +146,13 @@ def test_an_identity_within_rounding_has_ratio_zero():
     np.testing.assert_array_equal(check.ratio, [0.0, math.inf])
 
 
+def test_ratios_within_rounding_of_zero_say_nothing():
+    """Measured 1e-16 over a bound of 1e-23 is no ratio of 1e7; beyond rounding it is one."""
+    check = made((1e-16, 1e-3, 1e-16), (1e-23, 1e-23, 2e-3), budget=[ErrorTerm("rounding", 1e-13)])
+    np.testing.assert_allclose(check.ratio, [0.0, 1e20, 5e-14], rtol=1e-12)
+    assert judge(check).outcome is Outcome.VIOLATED
+
+
 @pytest.mark.parametrize("result", [made(), Verdict({}), Verdict({"a": made()})])
 def test_truth_is_ambiguous(result):
     with pytest.raises(TypeError, match="ambiguous"):
