@@ -358,14 +358,15 @@ static inline int64_t tiles_of(const Edge *edge) {
     return edge->dimensions == 1 ? (edge->pooled_columns + TILE - 1) / TILE : 0;
 }
 
-/* Scratch memory of a thread. A team shares what its first thread has: the others call after it, with its Scratch. */
-static Scratch workspace(const Edge *edge, Team team, int mixed, int gradient, int spectrum, const Scratch *first) {
+/* Scratch memory of a thread; u only where moduli are kept or averaged along a line. A team shares what its first thread has: the others call after it, with its Scratch. */
+static Scratch workspace(const Edge *edge, Team team, int mixed, int gradient, int moduli, int spectrum, const Scratch *first) {
     int64_t longest = edge->rows > edge->columns ? edge->rows : edge->columns;
     int64_t outputs = edge->pooled_rows * edge->pooled_columns, segments = tiles_of(edge) * SEGMENTS * TILE;
     int64_t x = mixed ? 0 : edge->used_size, sum = gradient ? x : 0, z = gradient && spectrum ? edge->target : 0;
+    int64_t u = gradient || moduli || (edge->dimensions == 1 && outputs > 0) ? edge->target : 0;
     size_t own = 3 * longest * sizeof(C);
     size_t complex_numbers = (size_t)x + sum + edge->target + z;
-    size_t real_numbers = (size_t)edge->target + outputs + edge->pooled_rows + edge->pooled_columns + 2 * TILE + segments +
+    size_t real_numbers = (size_t)u + outputs + edge->pooled_rows + edge->pooled_columns + 2 * TILE + segments +
                           (edge->dimensions == 1 ? edge->rows : 0);
     Scratch s;
     memset(&s, 0, sizeof s);
@@ -381,7 +382,8 @@ static Scratch workspace(const Edge *edge, Team team, int mixed, int gradient, i
     s.y = s.sum + sum;
     s.z = s.y + edge->target;
     s.u = (V *)(s.z + z);
-    s.pooled = s.u + edge->target;
+    s.pooled = s.u + u;
+    if (u == 0) s.u = NULL;
     s.line = s.pooled + outputs + TILE;
     s.segments = s.line + edge->pooled_rows + edge->pooled_columns + TILE;
     s.energies = s.segments + segments;
@@ -602,10 +604,11 @@ static V finish(const Edge *edge, Scratch s, int keep, int spectrum) {
                 C *z = s.y + i * columns + j;
                 V square = z->re * z->re + z->im * z->im;
                 part += square;
-                s.u[i + rows * j] = square_root(square);
+                V modulus = square_root(square);
+                if (s.u) s.u[i + rows * j] = modulus;
                 if (spectrum) {
                     z->re = zero;
-                    z->im = s.u[i + rows * j];
+                    z->im = modulus;
                 }
             }
             s.energies[i] = part;
@@ -648,15 +651,16 @@ static V finish(const Edge *edge, Scratch s, int keep, int spectrum) {
 }
 
 /* The threads' memory; called by all of them. */
-static Scratch crew(const Edge *edge, int together, int mixed, int gradient, int spectrum, Scratch *shared, int64_t *failed) {
+static Scratch crew(const Edge *edge, int together, int mixed, int gradient, int moduli, int spectrum, Scratch *shared,
+                    int64_t *failed) {
     Team team = {together ? omp_get_thread_num() : 0, together ? omp_get_num_threads() : 1};
     Scratch s;
     memset(&s, 0, sizeof s);
-    if (team.index == 0) s = workspace(edge, team, mixed, gradient, spectrum, NULL);
+    if (team.index == 0) s = workspace(edge, team, mixed, gradient, moduli, spectrum, NULL);
     if (together) {
         if (team.index == 0) *shared = s;
 #pragma omp barrier
-        if (team.index > 0) s = workspace(edge, team, mixed, gradient, spectrum, shared);
+        if (team.index > 0) s = workspace(edge, team, mixed, gradient, moduli, spectrum, shared);
     }
     if (!s.column || !s.y) {
 #pragma omp atomic write
@@ -708,7 +712,7 @@ int64_t propagate(const Edge *edge, const Input *x, REAL *u, REAL *spectra, REAL
     Scratch shared;
 #pragma omp parallel num_threads(threads)
     {
-        Scratch s = crew(edge, together, mixed, 0, spectra != NULL, &shared, &failed);
+        Scratch s = crew(edge, together, mixed, 0, u != NULL, spectra != NULL, &shared, &failed);
         int64_t loaded = -1, job = -1;
         while (!failed && (job = following(s.team, job, &next)) < jobs) {
             int64_t block = mixed ? job : job / parts, begin = mixed ? 0 : job % parts * per_part;
@@ -845,7 +849,7 @@ int64_t propagate_gradient(const Edge *edge, const Input *x, const REAL *gu, con
     Scratch shared;
 #pragma omp parallel num_threads(threads)
     {
-        Scratch s = crew(edge, together, mixed, 1, gspectra != NULL, &shared, &failed);
+        Scratch s = crew(edge, together, mixed, 1, 1, gspectra != NULL, &shared, &failed);
         REAL *sheet = gx + (mixed && !together ? 2 * items * edge->source * omp_get_thread_num() : 0);
         if (mixed && s.team.index == 0) memset(sheet, 0, sizeof(REAL) * 2 * items * edge->source);
         for (int64_t block = -1; !failed && (block = following(s.team, block, &next)) < blocks;) {

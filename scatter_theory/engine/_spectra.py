@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
+
+#: Samples of maps that are transformed one after another.
+LARGE = 2**16
 
 
 def spectra_into(u: Tensor, out: Tensor, d: int) -> Tensor:
@@ -31,7 +35,12 @@ def spectra_into(u: Tensor, out: Tensor, d: int) -> Tensor:
     if u.is_complex():
         return torch.fft.fftn(u, dim=axes, out=out)
     half = u.shape[-1] // 2 + 1
-    torch.fft.rfftn(u, dim=axes, out=out[..., :half])
+    shape = u.shape[-d:]
+    # One after another where maps are large, as the transform has a block for what it is given.
+    maps, spectra = (t.reshape(-1, *shape) for t in (u, out))
+    step = 1 if math.prod(shape) >= LARGE else max(len(maps), 1)
+    for i in range(0, len(maps), step):
+        torch.fft.rfftn(maps[i : i + step], dim=axes, out=spectra[i : i + step, ..., :half])
     all_frequencies = out.numpy()
     last = slice((u.shape[-1] - 1) // 2, 0, -1)
     # Frequency 0 of an axis is its own mirror image; the others are mirrored among themselves.
