@@ -21,7 +21,7 @@ def transformed(features: Tensor, kind: str) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Standardised:
+class Standardised:
     """Normal equations of a training set, with its means and scales."""
 
     mean: Tensor
@@ -31,7 +31,7 @@ class _Standardised:
     prior: Tensor
 
     @classmethod
-    def of(cls, features: Tensor, labels: Tensor) -> _Standardised:
+    def of(cls, features: Tensor, labels: Tensor) -> Standardised:
         x = features.to(torch.float64, copy=True)
         mean, deviation = x.mean(0), x.std(0)
         scale = torch.where(deviation > 1e-9, deviation, torch.inf)
@@ -53,11 +53,11 @@ class _Standardised:
 def errors(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> tuple[Tensor, float]:
     """Wrong predictions on `test` (bool), and the penalty: best on the last sixth of `train`, refitted on all."""
     head = len(train) - len(train) // 6
-    part = _Standardised.of(train[:head], train_labels[:head])
+    part = Standardised.of(train[:head], train_labels[:head])
     misses = [int((part.predict(train[head:], p) != train_labels[head:]).sum()) for p in PENALTIES]
     penalty = PENALTIES[misses.index(min(misses))]
     del part
-    whole = _Standardised.of(train, train_labels)
+    whole = Standardised.of(train, train_labels)
     return whole.predict(test, penalty) != test_labels, penalty
 
 

@@ -1,17 +1,20 @@
 """The main job on a tiny plan: what it writes, what an interruption keeps, and what its exit code says."""
 
+import base64
+import html
 import io
 import json
 import re
 import struct
 import zlib
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import scatter_theory as st
 from scatter_theory import report
-from scatter_theory.report import _families, _page, _pool, _sharper, _store, _tables, _tasks
+from scatter_theory.report import _code, _families, _page, _pool, _sharper, _store, _tables, _tasks
 from scatter_theory.results import Outcome, Verdict
 from scatter_theory.search import Effort
 
@@ -137,7 +140,7 @@ def test_json_has_all_checks_and_no_signals(finished):
 
 def test_page_is_self_contained(finished):
     page = (finished[0] / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in page and "http" not in page and len(page) < 8e6
+    assert page.count("<script>") == page.count("<script") == 1 and "http" not in page and len(page) < 8e6
     assert not re.search(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
     assert page.count("data:image/png") == 9
     heads = (
@@ -153,6 +156,68 @@ def test_page_is_self_contained(finished):
         assert text in page
     for tag in ("table", "section", "figure", "tr", "td", "p", "h2", "h3", "div"):
         assert page.count(f"<{tag}>") + page.count(f"<{tag} ") == page.count(f"</{tag}>"), tag
+
+
+def test_the_summary_counts_what_held(finished):
+    table = json.loads((finished[0] / "report.json").read_text())
+    page = (finished[0] / "index.html").read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r"<p class='good'>(.*?)</p>", page)
+    kinds = {"networks": "tiny/", "frames and deformations": "tiny", "single signals": "ECG", "poolings": "Modulus"}
+    for subject, start in kinds.items():
+        names = [n.rpartition("/")[0].removeprefix("Wavelets, ") for n in table["checks"]]
+        count = sum(n == start or (start.endswith("/") and n.startswith(start)) for n in names)
+        assert f"{subject} {count} of {count}" in paragraph and count
+    worst = [c["worst_ratio"] for n, c in table["checks"].items() if _tables.parts(n)[1] not in _tables.IDENTITIES]
+    assert f"{sum(ratio >= 0.99 for ratio in worst)} are reached within 1 %;" in paragraph
+
+
+@pytest.fixture
+def code(finished, monkeypatch):
+    """The code beside each picture of the page, by its file name; it runs in the folder of the report."""
+    monkeypatch.chdir(finished[0])
+    page = (finished[0] / "index.html").read_text(encoding="utf-8")
+    pictures = {base64.b64encode(p.read_bytes()).decode(): p.stem for p in (finished[0] / "figures").iterdir()}
+    found = re.findall(r'base64,([^"]*)">.*?<pre>([^<]*)</pre>', page)
+    return {pictures[data]: html.unescape(text) for data, text in found}
+
+
+def test_every_figure_has_short_code(finished, code):
+    assert set(code) == {path.stem for path in (finished[0] / "figures").iterdir()}
+    for name, text in code.items():
+        compile(text, name, "exec")
+        assert 3 <= text.count("\n") <= 18 and all(len(line) <= 120 for line in text.splitlines()), name
+
+
+@pytest.mark.parametrize("name", ["inputs", "overview", "sharper", "wavelets-tiny-tiling", "wavelets-tiny-energy"])
+def test_the_code_of_a_figure_draws_it(code, name):
+    exec(compile(code[name], name, "exec"), {})
+    axes = plt.gcf().axes
+    assert axes and any(ax.has_data() or ax.texts for ax in axes)
+
+
+def test_the_code_of_a_check_finds_what_the_report_found(finished, code):
+    """Same networks, signals, displacements and seed: the same numbers."""
+    table = json.loads((finished[0] / "report.json").read_text())["checks"]
+    for what, name in (("translation", "first/Subsample/translation"), ("deformation", "deformation")):
+        *lines, last = code[f"wavelets-tiny-{what}"].strip().splitlines()
+        found = {"check": None}
+        exec("\n".join([*lines, f"check = {last.removesuffix('.plot()')}"]), found)
+        stored = table[f"Wavelets, tiny/{name}"]["points"]
+        assert found["check"].measured == pytest.approx([p["measured"] for p in stored], rel=1e-12)
+        assert found["check"].bound == pytest.approx([p["bound"] for p in stored], rel=1e-12)
+
+
+@pytest.mark.parametrize("family", _families.families(), ids=lambda f: f.name)
+def test_the_code_of_a_family_makes_its_frame(family):
+    """The same atoms, also where the repr of a frame is no code."""
+    fact = {"d": family.d, "treatment": family.treatment, "paths": repr(family.paths)}
+    fact["code"] = family.code or f"frame = st.frames.{family.frame!r}"
+    *lines, _ = _code.of_family(fact, "tiling", 0).strip().splitlines()
+    made = {}
+    exec("\n".join(lines), made)
+    frame = family.frame.tightened() if family.treatment == "tightened" else family.frame
+    grid = _families.recording(family.d).grid
+    np.testing.assert_array_equal(made["frame"].on(grid).spectra, frame.on(grid).spectra)
 
 
 def pixels(png):
@@ -410,5 +475,5 @@ def test_cells_show_what_does_not_hold(finished):
 def test_names_are_escaped(finished):
     table = json.loads((finished[0] / "report.json").read_text())
     facts = {"<b>": table["facts"]["Wavelets, tiny"]}
-    page = _page.page(Verdict({}), facts, {}, {}, {"<i>": "<u>"}, {}, finished[0])
+    page = _page.page(Verdict({}), facts, {}, {}, {"<i>": "<u>"}, {"seed": 0}, finished[0])
     assert "<b></h3>" not in page and "&lt;b&gt;" in page and "<u>" not in page

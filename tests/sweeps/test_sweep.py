@@ -162,6 +162,7 @@ def test_what_is_no_executor_is_refused(tmp_path, executor):
 # --- executors -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_process_gives(tmp_path):
     cells = [{"n": n} for n in (1, 2, 3, 13)]
     pool = swept(cells, "sweep_measures:mixed", tmp_path / "pool.sqlite", executor=2)
