@@ -32,6 +32,7 @@ class Standardised:
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor) -> Standardised:
+        """The equations of features (images, features) and their labels (images,)."""
         x = features.to(torch.float64, copy=True)
         mean, deviation = x.mean(0), x.std(0)
         scale = torch.where(deviation > 1e-9, deviation, torch.inf)
