@@ -12,6 +12,7 @@ from engine.common import GRIDS, draw, network
 
 import scatter_theory as st
 from scatter_theory.compiled import without_kernels
+from scatter_theory.engine import _buffers
 
 NETWORKS = {
     "line": lambda **o: network(
@@ -200,3 +201,27 @@ def test_peak_memory_is_what_was_predicted(d, batch):
     peak, working, features, plan = map(int, result.stdout.split())
     assert features + working > 32 * 2**20, "too small to be measured"
     assert 0.3 * (working + features) <= peak <= 1.5 * (working + features + plan)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_passes_at_the_same_time_do_not_share_room(name):
+    """Two streams advanced in turns, and one that is given up half way, give what whole passes give."""
+    phi = fast(name)
+    x = [draw((2, *phi.grid.shape), seed=k) for k in range(3)]
+    given_up = phi.stream(x[2])
+    next(given_up)
+    parts = list(zip(phi.stream(x[0]), phi.stream(x[1]), strict=True))
+    del given_up
+    for k in range(2):
+        expected = phi(x[k])
+        for pair in parts:
+            part = pair[k]
+            assert torch.equal(part.values, expected.layers[part.n].values[part.signals][:, part.rows])
+
+
+def test_room_made_in_inference_mode_serves_afterwards():
+    phi, x = fast("line"), draw((2, *GRIDS[1].shape))
+    _buffers._kept.clear()
+    with torch.inference_mode():
+        expected = [v.clone() for v in all_of(phi(x))]
+    assert all(torch.equal(a, b) for a, b in zip(expected, all_of(phi(x)), strict=True))
