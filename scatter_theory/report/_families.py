@@ -44,6 +44,8 @@ class Family:
         Tight frames need nothing; others are made tight, or every layer is scaled until it is admissible.
     paths : PathRule
         Which paths the network follows.
+    code : str
+        Lines of Python that make the frame from `torch` and `st`; empty where its repr is one.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Family:
     frame: Frame
     treatment: Literal["as it is", "tightened", "normalised"] = "as it is"
     paths: PathRule = field(default_factory=FrequencyDecreasing)
+    code: str = ""
 
     def layer(self, nonlinearity: Nonlinearity, pooling: Pooling, sampling: Sampling) -> Layer:
         """An admissible layer; on images after other maps than the modulus with real atoms, which are half as many."""
@@ -82,7 +85,7 @@ def _on_lines() -> tuple[Family, ...]:
         Family("Mexican hat, 1-D", 1, frames.MexicanHat(J=3), "normalised"),
         Family("Daubechies taps", 1, frames.Taps("db3", J=3)),
         Family("biorthogonal taps", 1, frames.Taps("bior2.2", J=3), "normalised"),
-        Family("random filters", 1, _random_filters(), "tightened", AllPaths()),
+        Family("random filters", 1, _random_filters(), "tightened", AllPaths(), _RANDOM_FILTERS),
     )
 
 
@@ -100,6 +103,13 @@ def _on_planes() -> tuple[Family, ...]:
         Family("Morlet, 2-D", 2, frames.Morlet(J=2, L=4), "normalised"),
         Family("Haar taps, 2-D", 2, frames.Taps("haar", J=2)),
     )
+
+
+#: `_random_filters` for readers of the page.
+_RANDOM_FILTERS = """\
+taps = torch.randn((4, 7), generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 7
+binomial = torch.tensor([1, 6, 15, 20, 15, 6, 1], dtype=torch.float64) / 64
+frame = st.frames.Filters(taps - taps.mean(1, keepdim=True), output=binomial)"""
 
 
 def _random_filters() -> Frame:

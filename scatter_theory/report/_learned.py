@@ -15,6 +15,9 @@ from scatter_theory.results import BoundCheck
 #: Key of the task, which begins the names of its checks.
 KEY = "learned"
 
+#: One for each parametrisation, at other steps each: most curves lie on one another.
+MARKS = "os^vDPX"
+
 INTRODUCTION = (
     "<p>Learned frames keep A and B in a stated range for all values of their weights, so that an optimiser cannot "
     "leave it. The loss here pulls the filters towards zero at random frequencies; taps that are weights themselves, "
@@ -59,7 +62,9 @@ def _bounds(ax: Any, kept: BoundCheck, lost: BoundCheck) -> None:
         at = [i for i, s in enumerate(kept.series) if s == name]
         for which in "AB":
             label = name if which == "B" else None
-            ax.plot(kept.x[at], kept.extra[which][at], color=f"C{k}", label=label, linewidth=4 - 0.5 * k)
+            style = {"color": f"C{k}", "marker": MARKS[k], "markevery": (2 * k, 2 * len(MARKS))}
+            style |= {"markersize": 7, "markeredgecolor": "black", "markeredgewidth": 0.6}
+            ax.plot(kept.x[at], kept.extra[which][at], label=label, linewidth=4 - 0.5 * k, **style)
     for which in "AB":
         label = "taps, no guarantee" if which == "B" else None
         ax.plot(lost.x, lost.extra[which], ":", color="black", label=label)

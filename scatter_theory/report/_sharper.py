@@ -94,8 +94,7 @@ def figure(checks: Checks, families: Sequence[str], out: Path) -> Path:
             ax.scatter([sharp], [y], color="#0072B2", label="" if y else "of the sharper bound")
         ax.set_yticks(range(len(cases)), [name for name, *_ in cases], fontsize=8)
         ax.axvline(1, color="black", linewidth=1)
-        ax.set(xlim=(0, 1.03), xlabel="largest measured value / bound")
-        ax.invert_yaxis()
+        ax.set(xlim=(0, 1.03), ylim=(max(len(cases), 1) - 0.5, -0.5), xlabel="largest measured value / bound")
         ax.grid(axis="x", alpha=0.3)
     if shifts:
         drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)

@@ -208,16 +208,19 @@ def test_the_code_of_a_check_finds_what_the_report_found(finished, code):
 
 
 @pytest.mark.parametrize("family", _families.families(), ids=lambda f: f.name)
-def test_the_code_of_a_family_makes_its_frame(family):
-    """The same atoms, also where the repr of a frame is no code."""
+def test_the_code_of_a_family_makes_its_network(family):
+    """The same signals and the same atoms, also where the repr of a frame is no code."""
     fact = {"d": family.d, "treatment": family.treatment, "paths": repr(family.paths)}
     fact["code"] = family.code or f"frame = st.frames.{family.frame!r}"
-    *lines, _ = _code.of_family(fact, "tiling", 0).strip().splitlines()
+    *lines, _ = _code.of_family(fact, "energy", 0).strip().splitlines()
     made = {}
     exec("\n".join(lines), made)
-    frame = family.frame.tightened() if family.treatment == "tightened" else family.frame
-    grid = _families.recording(family.d).grid
-    np.testing.assert_array_equal(made["frame"].on(grid).spectra, frame.on(grid).spectra)
+    phi = _tasks.network(_tasks._unpooled(_tasks.Task(family.name, "family", family)))
+    np.testing.assert_array_equal(made["f"], _families.signals(family.d))
+    assert made["phi"].path_rule == phi.path_rule and made["phi"].depth == phi.depth
+    for own, expected in zip(made["phi"].banks, phi.banks, strict=True):
+        np.testing.assert_array_equal(own.spectra, expected.spectra)
+        np.testing.assert_array_equal(own.output, expected.output)
 
 
 def pixels(png):

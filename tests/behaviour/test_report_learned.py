@@ -1,12 +1,14 @@
 """The section of the report on learned frames and trained networks: claims hold, violators and errors are seen."""
 
+import json
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from scatter_theory import certify, frames
-from scatter_theory.report import _learned, _learned_checks, _page, _store, _tasks, _trained_checks
+from scatter_theory.report import _code, _learned, _learned_checks, _page, _store, _tasks, _trained_checks
 from scatter_theory.results import Outcome, Verdict
 
 VIOLATORS = ("training, raw taps", "certificates, halved")
@@ -92,6 +94,16 @@ def test_the_section_shows_every_check(checks, tmp_path):
     assert _page._learned_frames({}, tmp_path) == ""
     heads, rows = _learned.table(restored)
     assert len(rows) == len(checks) and all(len(row) == len(heads) for row in rows)
+
+
+def test_the_code_of_the_figure_draws_from_the_report(checks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = {"checks": {key: _store.plain(check) for key, check in checks.items()}}
+    (tmp_path / "report.json").write_text(json.dumps(table))
+    exec(_code.of_section("learned"), {})
+    drawn = {line.get_label(): line.get_ydata() for line in plt.gca().lines}
+    np.testing.assert_array_equal(drawn["certified"], checks["learned/certificates"].bound)
+    np.testing.assert_array_equal(drawn["attained"], checks["learned/certificates"].measured)
 
 
 def test_the_overview_of_families_leaves_them_out(checks):

@@ -1,11 +1,14 @@
 """The report's section on pruning: its claims hold, its violators are seen, and a wrong rate would be told."""
 
+import json
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from scatter_theory import pruning
-from scatter_theory.report import _page, _pruning, _pruning_checks, _store, _tasks
+from scatter_theory.report import _code, _page, _pruning, _pruning_checks, _store, _tasks
 from scatter_theory.results import Outcome, Verdict
 
 VIOLATORS = ("waking, both signs", "waking, next layer")
@@ -80,6 +83,16 @@ def test_the_section_shows_every_check(checks, tmp_path):
     assert _page._pruned({}, tmp_path) == ""
     heads, rows = _pruning.table(restored)
     assert len(rows) == len(checks) and all(len(row) == len(heads) for row in rows)
+
+
+def test_the_code_of_the_figure_draws_from_the_report(checks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = {"checks": {key: _store.plain(check) for key, check in checks.items()}}
+    (tmp_path / "report.json").write_text(json.dumps(table))
+    exec(_code.of_section("pruning"), {})
+    counted = {line.get_label(): line.get_ydata() for line in plt.gca().lines}
+    for kind in ("Gaussian", "batch norm"):
+        np.testing.assert_array_equal(counted[kind], checks[f"pruning/{kind}"].extra["value"])
 
 
 def test_the_overview_of_families_leaves_them_out(checks):

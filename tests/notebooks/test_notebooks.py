@@ -30,7 +30,9 @@ def pictures(notebook):
 def test_there_are_notebooks():
     expected = {
         "binary_networks",
+        "choosing_a_frame",
         "deformation",
+        "energy_decay",
         "extractor",
         "frames",
         "interpolation",
@@ -38,6 +40,7 @@ def test_there_are_notebooks():
         "pruning",
         "sharper_bounds",
         "translation_invariance",
+        "your_own_network",
     }
     assert expected <= {script.stem for script in SCRIPTS}
 
