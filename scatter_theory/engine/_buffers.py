@@ -51,7 +51,4 @@ class Room:
 
 def _block(depth: int, size: int) -> Tensor:
     kept = _kept.pop(depth, None) if size == SMALL else None
-    if kept is not None:
-        return kept
-    with torch.inference_mode(False):  # It is written again where that mode is off.
-        return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
+    return kept if kept is not None else torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
