@@ -1,0 +1,8 @@
+"""``python studies/tightness``: how near searches come to the bounds, over the whole matrix of networks."""
+
+import sys
+
+from studies.tightness import study
+
+if __name__ == "__main__":
+    sys.exit(study.main(sys.argv[1:]))
