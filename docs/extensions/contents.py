@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ITEM = re.compile(r"^( *)- \[[^\]]*\]\(([^)#]+)\.(?:md|ipynb)\)", flags=re.MULTILINE)
 
