@@ -15,6 +15,9 @@ from scatter_theory.engine._operators import COMPLEX, Filters, modulus, plain, r
 from scatter_theory.engine._plan import Edge, Group, Plan
 from scatter_theory.engine._spectra import spectra_into
 
+#: Numbers of spectra whose dropped energy is booked at a time on a CPU.
+BLOCK = 2**16
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -169,8 +172,14 @@ class Run:
         kinds, table = group.dropped
         weights = group.on_device("table", table, spectrum.device)
         index = group.on_device("kinds", kinds, spectrum.device)[low : low + spectrum.shape[1]]
-        power = torch.view_as_real(spectrum).square().sum(-1).flatten(2).double()
-        return (power * weights.index_select(0, index)).sum((1, 2)) * (group.cell_volume / group.size)
+        flat = spectrum.flatten(2)
+        # A few signals at a time: squares and products in double precision need several times the memory of the maps.
+        step = max(len(flat), 1)
+        if flat.device.type == "cpu":
+            step = max(BLOCK * step // max(flat.numel(), 1), 1)
+        rows = weights.index_select(0, index)
+        parts = [(torch.view_as_real(x).square().sum(-1).double() * rows).sum((1, 2)) for x in flat.split(step)]
+        return torch.cat(parts) * (group.cell_volume / group.size)
 
 
 def _squares(u: Tensor) -> Tensor:

@@ -22,8 +22,11 @@ PRODUCT = 0.5
 APART = 3.0
 #: Copies of a map held while it is made by torch operations: filtered spectrum, complex map, result.
 COPIES = 3
-#: Share by which a processor's allocator holds more than is in use, as measured in benchmarks/scaling.py.
+#: Share by which a processor's allocator holds more than is in use where maps are kept for a gradient.
 ALLOCATOR = 1.65
+#: Memory of a pass on a processor over that of its maps (features of pieces, energies in double precision, what the
+#: allocator holds beside), and bytes of any pass (plans of transforms, tables), as measured in benchmarks/scaling.py.
+BESIDE, ALWAYS = 2.3, 5 * 2**18
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def predict(plan: Plan, batch: int = 1) -> Prediction:
         feature_bytes(plan, batch),
         sum(_edge_bytes(edge, _item(plan)) for _, edge in edges)
         + sum(_output_bytes(g, _item(plan)) for g in _all(plan)),
-        working_bytes(plan, batch),
+        working_bytes(plan, batch) + ALWAYS,
     )
 
 
@@ -191,7 +194,23 @@ def _output_bytes(group: Group, item: int) -> int:
 def working_bytes(plan: Plan, batch: int, device: str = "cpu") -> int:
     """Largest sum of the maps held at one time, and the kernels' own scratch memory."""
     held = min(plan.batch_chunk(batch, device), batch)
-    return int(ALLOCATOR * (_below(plan, plan.root, held, 1, device) + held * plan.root.size * _item(plan)))
+    maps = _below(plan, plan.root, held, 1, device) + held * plan.root.size * _item(plan)
+    return int(BESIDE * maps) + (_scratch(plan, held) if device == "cpu" else 0)
+
+
+def _scratch(plan: Plan, batch: int) -> int:
+    """Bytes of the kernels' scratch memory, which stay with the threads: that of the edge that needs most."""
+    largest = 0
+    for edge in (edge for group in _all(plan) for edge in group.edges):
+        if not edge.fusible(batch * len(edge.parents), plan.precision):
+            continue
+        line, size = len(edge.target.shape) == 1, edge.target.size
+        _, parents = plan.chunk(edge, batch, fused=True)
+        apart = batch * min(parents, len(edge.parents)) >= _kernels.LANES
+        numbers = 2 * (size + (_used(edge) if apart else 0)) + (size if line else 0)
+        blocks = 1 if line and size >= _kernels.LONG else torch.get_num_threads()
+        largest = max(largest, blocks * _kernels.LANES * _item(plan) * numbers)
+    return largest
 
 
 def _steps(plan: Plan, batch: int) -> int:
@@ -221,12 +240,9 @@ def _below(plan: Plan, group: Group, batch: int, maps: int, device: str) -> int:
         children = min(parents, maps) * atoms
         target = edge.target
         if fused:
-            shared = len(target.shape) == 1 and target.size >= _kernels.LONG
-            blocks = 1 if shared else torch.get_num_threads()
-            scratch = blocks * _kernels.LANES * item * (2 * _used(edge) + 3 * target.size)
             own = target.output.held if target.output else 0
             separate = COPIES * target.size if edge.separate and not target.edges else 0
-            part = item * batch * children * (own + separate) + scratch
+            part = item * batch * children * (own + separate)
         else:
             part = COPIES * item * batch * children * target.size
         largest = max(largest, part + _below(plan, target, batch, children, device))
