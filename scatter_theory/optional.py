@@ -24,14 +24,7 @@ def data_frame(owner: str, data: Any, instead: str) -> Any:
     ImportError
         If pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            f"`{owner}.to_frame()`: pandas is not installed, expected the package `pandas`; install it with "
-            f"`pip install pandas`, or use {instead}."
-        ) from error
-    return pandas.DataFrame(data)
+    return _needed("pandas", f"{owner}.to_frame()", instead).DataFrame(data)
 
 
 def xarray(owner: str, instead: str) -> ModuleType:
@@ -49,10 +42,14 @@ def xarray(owner: str, instead: str) -> ModuleType:
     ImportError
         If xarray is not installed.
     """
+    return _needed("xarray", f"{owner}.to_xarray()", instead)
+
+
+def _needed(package: str, call: str, instead: str) -> ModuleType:
     try:
-        return importlib.import_module("xarray")
+        return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
-            f"`{owner}.to_xarray()`: xarray is not installed, expected the package `xarray`; install it with "
-            f"`pip install xarray`, or use {instead}."
+            f"`{call}`: {package} is not installed, expected the package `{package}`; install it with "
+            f"`pip install {package}`, or use {instead}."
         ) from error

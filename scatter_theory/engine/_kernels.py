@@ -197,6 +197,10 @@ class CompiledEdge:
             len(packed),
         )
 
+    def blocks(self, items: int) -> int:
+        """Blocks of maps that are treated side by side: of all filters together where there are few spectra."""
+        return -(-(items if items >= LANES else items * self.filters) // LANES)
+
     def together(self, jobs: int, threads: int) -> bool:
         """Whether all threads treat the same maps: long lines, whose scratch memory is large, or few of them."""
         if threads == 1 or self.structure.dimensions != 1 or self.structure.rows == 1:

@@ -298,8 +298,7 @@ class Fused:
         total = torch.empty(lead, dtype=dtype) if sums else None
         blocks = max(-(-items // _kernels.LANES), 1)
         parts = 1 if threads == 1 or blocks >= 4 * threads else min(edge.filters, -(-4 * threads // blocks))
-        jobs = blocks * parts if items >= _kernels.LANES else -(-items * edge.filters // _kernels.LANES)
-        together = edge.together(jobs, threads)
+        together = edge.together(edge.blocks(items) * (parts if items >= _kernels.LANES else 1), threads)
         arrays = map(_pointer, (u, U, averages, total))
         failed = _kernels.library(dtype).propagate(
             ctypes.byref(edge.structure), ctypes.byref(maps_in), *arrays, parts, together, threads
@@ -340,8 +339,7 @@ class _Propagate(torch.autograd.Function):
         dtype = real_dtype(x)
         edge = ctx.fused.compiled(dtype)
         items, threads = x.shape[0] * x.shape[1], torch.get_num_threads()
-        jobs = -(-(items if items >= _kernels.LANES else items * edge.filters) // _kernels.LANES)
-        together = edge.together(jobs, threads)
+        together = edge.together(edge.blocks(items), threads)
         sheets = threads if items < _kernels.LANES and not together else 1
         gradient = (torch.zeros if sheets > 1 else torch.empty)((sheets, *x.shape), dtype=x.dtype)
         gu, gU, gaverages, gsums = (g.resolve_conj().contiguous() if g is not None else None for g in gradients)

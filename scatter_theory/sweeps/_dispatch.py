@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from typing import Any
 
 from scatter_theory.sweeps._executors import Workers
+from scatter_theory.sweeps._progress import Progress
 
 #: How often an item is tried again after the deaths of workers.
 RETRIES = 2
@@ -130,6 +131,33 @@ class Dispatcher:
                     self._again.append([item])
                 else:
                     self._alone.append([item])
+
+
+def carried_out(
+    dispatcher: Dispatcher, keep: Callable[[Item, Any], None], progress: Progress, what: str, where: object
+) -> None:
+    """Keep every result as it is there; when interrupted, also those that are running, and say how to go on.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+    keep : callable
+        Takes an item and its result or `WorkerDied`.
+    progress : Progress
+    what : str
+        The items, for the messages.
+    where : object
+        Where the results are, for the messages.
+    """
+    try:
+        for item, result in dispatcher:
+            keep(item, result)
+    except KeyboardInterrupt:
+        progress.say(f"\nInterrupted: waiting for the {what} that are running; once more to give them up.\n")
+        for item, result in dispatcher.drain():
+            keep(item, result)
+        progress.say(f"{progress.done} of {progress.total} {what} are in {where}; the same call goes on.\n")
+        raise
 
 
 def _error(future: Future[Any]) -> BaseException | None:

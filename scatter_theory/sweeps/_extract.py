@@ -18,7 +18,7 @@ import torch
 
 from scatter_theory.network import FeatureExtractor
 from scatter_theory.sweeps._chunk import Job, checksum, compute, run_stored, write_alone
-from scatter_theory.sweeps._dispatch import Dispatcher, WorkerDied
+from scatter_theory.sweeps._dispatch import Dispatcher, WorkerDied, carried_out
 from scatter_theory.sweeps._executors import Workers, open_workers
 from scatter_theory.sweeps._preparation import check, layout_of, lossless, placed, provenance_of
 from scatter_theory.sweeps._progress import Progress
@@ -188,15 +188,7 @@ def _run(missing: Sequence[int], job: Job, source: Source, layout: Layout, execu
             return executor.submit(run_stored, stored, start, signals)
 
         dispatcher = Dispatcher(workers, submit, [[i] for i in missing])
-        try:
-            for i, sums in dispatcher:
-                keep(i, sums)
-        except KeyboardInterrupt:
-            progress.say("\nInterrupted: waiting for the chunks that are running; once more to give them up.\n")
-            for i, sums in dispatcher.drain():
-                keep(i, sums)
-            progress.say(f"{progress.done} of {progress.total} chunks are in {job.path}; the same call goes on.\n")
-            raise
+        carried_out(dispatcher, keep, progress, "chunks", job.path)
 
 
 @contextlib.contextmanager

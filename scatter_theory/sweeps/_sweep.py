@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scatter_theory.sweeps._cell import run_cells
-from scatter_theory.sweeps._dispatch import Dispatcher, WorkerDied
+from scatter_theory.sweeps._dispatch import Dispatcher, WorkerDied, carried_out
 from scatter_theory.sweeps._executors import open_workers
 from scatter_theory.sweeps._key import canonical
 from scatter_theory.sweeps._measures import measure_of
@@ -114,15 +114,7 @@ def _run(open_cells: Sequence[Cell], store: Store, executor: Any, progress: Prog
 
     with open_workers(executor) as workers:
         dispatcher = Dispatcher(workers, _submit, _groups(open_cells, workers.slots))
-        try:
-            for cell, outcome in dispatcher:
-                keep(cell, outcome)
-        except KeyboardInterrupt:
-            progress.say("\nInterrupted: waiting for the cells that are running; once more to give them up.\n")
-            for cell, outcome in dispatcher.drain():
-                keep(cell, outcome)
-            progress.say(f"{progress.done} of {progress.total} cells are in {store.path}; the same call goes on.\n")
-            raise
+        carried_out(dispatcher, keep, progress, "cells", store.path)
 
 
 def _submit(executor: Executor, group: Sequence[Cell]) -> Future[list[Record]]:

@@ -22,7 +22,7 @@ from training import Recipe, train
 from studies.shared import command
 from studies.shared.batches import Data
 from studies.shared.command import Study
-from studies.shared.files import replace_file, text, write_csv
+from studies.shared.files import replace_file, require_settings, text, write_csv
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ def run(plan: Plan, data: Data, name: str, seed: int, out: Path) -> None:
     if target.exists():
         found = json.loads(target.read_text())["settings"]
         found["recipe"] = asdict(Recipe(**found["recipe"]))  # settings that are newer than the file had their defaults
-        if found != wanted:
-            raise ValueError(f"{target}: holds a run with {found}, not {wanted}; choose another folder by `--out`.")
+        require_settings(target, found, wanted)
         return
     checkpoint = target.with_suffix(".pt")
     model = build(estimators()[name], plan.width, seed)

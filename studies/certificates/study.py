@@ -25,7 +25,7 @@ from studies.certificates.tables import markdown, node_rows, read, rows
 from studies.pruning.training import Recipe
 from studies.shared import command
 from studies.shared.batches import Data
-from studies.shared.files import replace_file, say, write_csv
+from studies.shared.files import kept, replace_file, say, write_csv
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,7 @@ def run(plan: Plan, data: Data, name: str, out: Path, device: str) -> None:
         If the file that is there belongs to other settings.
     """
     target, wanted = out / "runs" / f"{name}.json", settings(plan, name)
-    if target.exists():
-        found = json.loads(target.read_text())["settings"]
-        if found != wanted:
-            raise ValueError(f"{target}: holds a run with {found}, not {wanted}; choose another folder by `--out`.")
+    if kept(target, wanted) is not None:
         return
     net = trained(name, plan.width, plan.recipe, data, out, device)
     if name in WITHOUT_CONSTANT:

@@ -24,7 +24,7 @@ from studies.learned.network import COMPARED, FIXED, METHODS, Classifier
 from studies.learned.training import Recipe, train
 from studies.shared.batches import Data, Split
 from studies.shared.fashion import find, load
-from studies.shared.files import replace_file, say, text, write_csv
+from studies.shared.files import kept, replace_file, say, text, write_csv
 from studies.shared.parallel import Place
 from studies.shared.summary import accuracy
 
@@ -106,12 +106,7 @@ def run(plan: Plan, data: Data, job: Job, by: Moves, out: Path, where: Place) ->
         If the file that is there belongs to other settings.
     """
     target, wanted = out / "runs" / f"{job.name}.json", settings(plan, job)
-    if target.exists():
-        found = json.loads(target.read_text())
-        if found["settings"] != wanted:
-            raise ValueError(
-                f"{target}: holds a run with {found['settings']}, not {wanted}; choose another folder by `--out`."
-            )
+    if (found := kept(target, wanted)) is not None:
         return found
     started, method = time.perf_counter(), METHODS[job.method]
     model = Classifier(method, job.seed).to(where.device)

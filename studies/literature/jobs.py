@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from studies.shared.files import replace_file, say
+from studies.shared.files import kept, replace_file, say
 
 #: What the jobs of a part have found, by the names of the jobs, in their order.
 Found = dict[str, Any]
@@ -53,10 +53,7 @@ def run(job: Job, out: Path) -> None:
     target = job.file(out)
     # As JSON stores them: tuples become lists.
     wanted = json.loads(json.dumps(job.settings))
-    if target.exists():
-        held = json.loads(target.read_text())["settings"]
-        if held != wanted:
-            raise ValueError(f"{target}: holds a run with {held}, not {wanted}; choose another folder by `--out`.")
+    if kept(target, wanted) is not None:
         return
     started = time.process_time()
     found = job.measure()

@@ -6,7 +6,6 @@ two processes. Interrupted, it continues where it was.
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from studies.pruning.training import Recipe, train
 from studies.shared import command
 from studies.shared.batches import Data
 from studies.shared.command import Study
-from studies.shared.files import replace_file, say, text, write_csv
+from studies.shared.files import kept, replace_file, say, text, write_csv
 from studies.shared.summary import accuracy
 
 
@@ -124,12 +123,7 @@ def run(plan: Plan, data: Data, job: Job, out: Path) -> None:
         "cpu_seconds": 0.0,
         "history": [],
     }
-    if target.exists():
-        result = json.loads(target.read_text())
-        if result["settings"] != wanted:
-            raise ValueError(
-                f"{target}: holds a run with {result['settings']}, not {wanted}; choose another folder by `--out`."
-            )
+    result = kept(target, wanted) or result
     done = {row["selection"] for row in result["history"]}
     for selection in SELECTIONS:
         if selection in done:

@@ -22,6 +22,27 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     os.replace(beside, path)
 
 
+def kept(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """The result in a file, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If it belongs to other settings.
+    """
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    require_settings(path, result["settings"], wanted)
+    return result
+
+
+def require_settings(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse a file of other settings."""
+    if found != wanted:
+        raise ValueError(f"{path}: holds a run with {found}, not {wanted}; choose another folder by `--out`.")
+
+
 def text(result: dict[str, Any]) -> str:
     """JSON with one line per entry of ``"history"``, the numbers there with five significant digits."""
     history = ",\n".join(json.dumps(_rounded(row)) for row in result["history"])

@@ -27,13 +27,7 @@ from studies.shared.folders import FolderSplit
 from studies.shared.parallel import Place
 from studies.shared.readers import ImageFolder
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- what was published ----------------------------------------------------------------------------------------------

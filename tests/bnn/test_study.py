@@ -28,12 +28,7 @@ from studies.shared.batches import Data, Split
 TINY = study.Plan(training.Recipe(epochs=2, batch=20), images=60, validation=20, width=2, seeds=(0, 1))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,7 @@ from studies.literature import architectures, budget, decay, discrete, images, i
 SOME = ("Haar, modulus, max", "biorthogonal, sigmoid - 1/2, none")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
