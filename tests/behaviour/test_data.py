@@ -1,6 +1,6 @@
 """The recordings: what they are, that nothing is lost on the way, and what is said when they are missing."""
 
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -94,13 +94,7 @@ def test_files_that_do_not_help_are_refused(tmp_path):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("pywt"):
-            raise ImportError("no pywt here")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "pywt", None)
+    monkeypatch.setitem(sys.modules, "pywt.data", None)
     with pytest.raises(FileNotFoundError, match="pip install PyWavelets"):
         st.data.camera()
