@@ -1,7 +1,7 @@
-"""Real signals that are already on this machine: an electrocardiogram and a photograph.
+"""Real signals that are already on this machine: an electrocardiogram, a photograph and three textures.
 
-Both are files of the installed PyWavelets package; nothing is ever downloaded. A recording of your own takes their
-place through `path`.
+They are files of the installed packages PyWavelets and scikit-image; nothing is ever downloaded. A recording of your
+own takes the place of the first two through `path`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from scatter_theory.grid import Grid, is_whole
 
 #: Sampling rate that is assumed for the electrocardiogram: PyWavelets states none.
 ECG_RATE = 360.0
+#: What the textures show.
+TEXTURES = {"brick": "a brick wall", "grass": "grass", "gravel": "gravel"}
+Texture = Literal["brick", "grass", "gravel"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,56 @@ def camera(path: str | Path | None = None) -> Recording:
             "`pywt.data.camera` (CC0 by the photographer, Lav Varshney): the local stand-in for natural images."
         )
     return Recording("camera", values, Grid.of(values.shape, unit="pixel"), origin)
+
+
+def texture(name: Texture) -> Recording:
+    """A photograph of one texture: 512 x 512 grey values from 0 to 255.
+
+    Parameters
+    ----------
+    name : {"brick", "grass", "gravel"}
+        Which one.
+
+    Returns
+    -------
+    Recording
+        float64.
+
+    Raises
+    ------
+    ValueError
+        If there is no such texture.
+    FileNotFoundError
+        If scikit-image is missing, or does not carry the file.
+
+    Notes
+    -----
+    scikit-image documents all three as dedicated to the public under CC0: bricks and gravel from CC0Textures, rectified
+    or scaled before they were cropped, and grass from DeviantArt.
+
+    Examples
+    --------
+    >>> texture("brick").windows((32, 32)).values.shape
+    (256, 32, 32)
+    """
+    if name not in TEXTURES:
+        raise ValueError(f"`texture(name=...)`: got {name!r}, expected one of {', '.join(map(repr, TEXTURES))}.")
+    try:
+        import skimage
+        import skimage.io
+
+        # Not through `skimage.data`, which may fetch what it does not find.
+        values = skimage.io.imread(Path(skimage.__file__).parent / "data" / f"{name}.png")
+    except (ImportError, OSError) as error:
+        raise FileNotFoundError(
+            f"`texture({name!r})`: scikit-image, which carries this photograph, is missing or incomplete ({error}). "
+            "Install it with `pip install scikit-image`."
+        ) from error
+    origin = (
+        f"Photograph of {TEXTURES[name]}, 512 x 512 grey values, that scikit-image {skimage.__version__} carries as "
+        f"`skimage.data.{name}` (CC0 by its documentation)."
+    )
+    return Recording(name, values, Grid.of(values.shape, unit="pixel"), origin)
 
 
 def load(path: str | Path) -> np.ndarray:

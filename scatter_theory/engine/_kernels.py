@@ -266,7 +266,7 @@ def _shifts(matrix: np.ndarray, tolerance: float) -> tuple[np.ndarray, int, int,
     """
     outputs, n = matrix.shape
     step = int(np.abs(matrix[1]).argmax() - np.abs(matrix[0]).argmax()) % n if outputs > 1 else 0
-    small = tolerance * np.abs(matrix).max(initial=0.0)
+    small = tolerance * max(matrix.max(initial=0.0), -matrix.min(initial=0.0))
     shifted = (np.abs(row - np.roll(matrix[0], o * step)).max() <= small for o, row in enumerate(matrix))
     if step < LEAST_STEP or n % step or not all(shifted):
         return matrix.T, n, outputs, 0

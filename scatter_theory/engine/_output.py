@@ -24,6 +24,8 @@ MATRIX_ADVANTAGE = 6.0
 MIXED = 9
 #: Entries of a matrix along one axis above which a transform is used whatever it costs.
 LARGEST_MATRIX = 2**20
+#: Entries of a matrix that are computed at once.
+ROWS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +145,18 @@ def output_map(
     if factors is not None:
         scales = [scale] + [1.0] * (d - 1)
         parts = zip(factors, target, scales, kept, strict=True)
-        matrices = [_sampling_matrix(f, m, s, drop, k) for f, m, s, k in parts]
-        return Output(source, target, kept, tuple(_by_columns(m, precision) for m in matrices))
+        matrices = tuple(_sampling_matrix(f, m, s, drop, k, precision) for f, m, s, k in parts)
+        return Output(source, target, kept, matrices)
     return _mixed(chi, target, reach, scale, kept, real, precision)
 
 
 def _by_columns(matrix: np.ndarray, precision: torch.dtype) -> np.ndarray:
     """The matrix in a precision, column after column as the kernels read it."""
-    return matrix.astype(np.float32 if precision == torch.float32 else np.float64, order="F")
+    return matrix.astype(_real(precision), order="F")
+
+
+def _real(precision: torch.dtype) -> type:
+    return np.float32 if precision == torch.float32 else np.float64
 
 
 def _response_length(line: np.ndarray, drop: float) -> int:
@@ -198,16 +204,32 @@ def _factors(chi: np.ndarray) -> list[np.ndarray] | None:
     return [line if axis == 0 else line / chi[origin] for axis, line in enumerate(lines)]
 
 
-def _sampling_matrix(line: np.ndarray, m: int, scale: float, drop: float, kept: slice) -> np.ndarray:
-    """``A[j, s] = (scale / n) sum_k line[k] e^(2 pi i k (j / m - s / n))``, real part, ``(m, n)``."""
-    n = len(line)
-    k = signed(n)
-    used = np.abs(line) > drop * np.abs(line).max()
-    k, values = k[used], line[used]
-    rows = np.exp(2j * np.pi * np.outer(np.arange(m)[kept] / m, k)) * (values * (scale / n))
-    matrix = (rows @ np.exp(-2j * np.pi * np.outer(k, np.arange(n) / n))).real
-    matrix[np.abs(matrix) <= drop * np.abs(matrix).max()] = 0.0
+def _sampling_matrix(
+    line: np.ndarray, m: int, scale: float, drop: float, kept: slice, precision: torch.dtype
+) -> np.ndarray:
+    """``A[j, s] = (scale / n) sum_k line[k] e^(2 pi i k (j / m - s / n))``, real part, ``(m, n)``, by columns.
+
+    A few rows at a time, so that little is in memory besides the result.
+    """
+    n, places = len(line), np.arange(m)[kept]
+    used = np.flatnonzero(np.abs(line) > drop * np.abs(line).max())
+    k, values = signed(n)[used], line[used] * (scale / n)
+    small = drop * np.abs(np.fft.fft(_scattered(values, used, n))).max()
+    matrix = np.empty((len(places), n), _real(precision), order="F")
+    step = max(ROWS_AT_ONCE // n, 1)
+    for low in range(0, len(places), step):
+        phases = np.exp(2j * np.pi * np.outer(places[low : low + step] / m, k))
+        rows = np.fft.fft(_scattered(phases * values, used, n)).real
+        rows[np.abs(rows) <= small] = 0.0
+        matrix[low : low + step] = rows
     return matrix
+
+
+def _scattered(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
+    """Values at some of n places of the last axis, 0 elsewhere."""
+    result = np.zeros((*values.shape[:-1], n), np.complex128)
+    result[..., places] = values
+    return result
 
 
 def _mixed(

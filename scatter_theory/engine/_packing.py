@@ -157,7 +157,7 @@ def pack(
     plain = [signed(n) % m for n, m in zip(source, target, strict=True)]
     if not spectra.imag.any() if np.iscomplexobj(spectra) else False:
         spectra = spectra.real
-    parts, counts = [], []
+    parts, counts, dtype = [], [], _dtype(precision, np.iscomplexobj(spectra))
     for spectrum in spectra:
         size = np.abs(spectrum)
         lookup = plain if across is None else [k % m for k, m in zip(_unwrapped(size, across), target, strict=True)]
@@ -173,7 +173,8 @@ def pack(
         breaks = np.flatnonzero((np.diff(index) != 1) | (np.diff(to) != 1)) + 1
         starts = np.r_[0, breaks].astype(np.int64) if len(index) else np.zeros(0, np.int64)
         lengths = np.diff(np.r_[starts, len(index)])
-        parts.append((to[starts], index[starts], lengths, spectrum.reshape(-1)[index] * scale))
+        weights = (spectrum.reshape(-1)[index] * scale).astype(dtype)
+        parts.append((to[starts], index[starts], lengths, weights))
         counts.append(len(starts))
     length = np.concatenate([p[2] for p in parts]) if parts else np.zeros(0)
     return Packed(
@@ -184,7 +185,7 @@ def pack(
         source_start=_joined(parts, 1, np.int32),
         length=length.astype(np.int32),
         offset=(np.cumsum(length) - length).astype(np.int64),
-        weights=_joined(parts, 3, _dtype(precision, np.iscomplexobj(spectra))),
+        weights=_joined(parts, 3, dtype),
         half=half,
     )
 
@@ -204,7 +205,7 @@ def _dtype(precision: torch.dtype, is_complex: bool) -> type:
 
 
 def _joined(parts: list[tuple[np.ndarray, ...]], position: int, dtype: np.dtype | type) -> np.ndarray:
-    return np.concatenate([p[position] for p in parts]).astype(dtype) if parts else np.zeros(0, dtype)
+    return np.concatenate([p[position] for p in parts]).astype(dtype, copy=False) if parts else np.zeros(0, dtype)
 
 
 def widths(spectrum: np.ndarray, tolerance: float) -> tuple[int, ...]:

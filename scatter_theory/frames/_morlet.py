@@ -212,12 +212,13 @@ class Morlet(Frame):
         J, unit = resolve_scale(self.J, self._half_power_cutoff(d), reference or grid)
         rates = tuple(u / h for u, h in zip(unit, grid.spacing, strict=True))
         xi = plain_frequencies(grid, unit).xi
-        members = []
-        for atom in self.atoms(J, d, max(rates)):
-            if any(abs(c) >= p / 2 for c, p in zip(atom.centre, rates, strict=True)):
-                continue
-            amplitude = sampled(atom, xi, rates) / math.sqrt(2.0)
-            members.append(Member(atom.label, amplitude, atom.centre, paired=True, scale=float(atom.j)))
+        atoms = self.atoms(J, d, max(rates))
+        inside = (a for a in atoms if all(abs(c) < p / 2 for c, p in zip(a.centre, rates, strict=True)))
+        # One after another, so that two sets of amplitudes never exist.
+        members = (
+            Member(a.label, sampled(a, xi, rates) / math.sqrt(2.0), a.centre, paired=True, scale=float(a.j))
+            for a in inside
+        )
         (output,) = low_pass(J, d).folded(xi, rates, 0.0)
         output = output / output.flatten()[0] if d == 1 else output * (math.pi / ROUNDED_PI)
         return assemble(grid, unit, output, members, resolve_sided(self.sided, sided), repr(self))

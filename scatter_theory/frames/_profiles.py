@@ -270,6 +270,8 @@ def assemble(
             add(member.label, member.amplitude, member, member.centre, False, 1.0)
             add(member.partner or member.label + "-", mirrored, member, tuple(-c for c in member.centre), False, 1.0)
     dtype = torch.complex128 if any(s.is_complex() for s in spectra) else torch.float64
-    stacked = torch.stack([s.to(dtype) for s in spectra]) if spectra else torch.zeros((0, *grid.shape), dtype=dtype)
+    stacked = torch.empty((len(spectra), *grid.shape), dtype=dtype)
+    for i in reversed(range(len(spectra))):  # Every spectrum is let go once it is copied: two sets never exist.
+        stacked[i] = spectra.pop()
     kind = "real" if all(a.real for a in atoms) else ("half" if sided == "half" else "full")
     return Bank(grid, tuple(atoms), stacked, output, kind, description)

@@ -188,7 +188,9 @@ class Scattering1D(Transform):
         made: dict[int, FilterOrder] = {}
         for q in set(self.Q[: self.max_order]):
             ws = line_wavelets(self.J, q)
-            spectra = np.stack([line_spectrum(n, w.xi, w.sigma) for w in ws])
+            spectra = np.empty((len(ws), n))
+            for row, w in zip(spectra, ws, strict=True):
+                row[:] = line_spectrum(n, w.xi, w.sigma)
             order = FilterOrder(spectra, np.array([w.j for w in ws]), low)
             made[q] = tightened(order, "Scattering1D") if self.tight else order
         orders = [made[q] for q in self.Q[: self.max_order]]

@@ -148,7 +148,10 @@ class _Builder:
 
     def _connect(self, n: int, product: _Product, target: Group, start: int) -> None:
         source = product.source.group
-        spectra = self.layout.reduced(self.orders[n - 1].spectra[product.atoms], source.shape)
+        first, last = product.atoms[0], product.atoms[-1]
+        # A slice, where it will do, is no copy.
+        atoms = slice(first, last + 1) if last - first + 1 == len(product.atoms) else product.atoms
+        spectra = self.layout.reduced(self.orders[n - 1].spectra[atoms], source.shape)
         packed = pack(spectra, target.shape, drop=self.drop, scale=1 / source.size, precision=self.precision)
         parents = np.array(product.parents, np.int64)
         source.edges.append(Edge(parents, packed, target, start, Modulus(), is_modulus=True))
