@@ -176,14 +176,18 @@ def _group(path: str | Path) -> Any:
 
 def finished(path: Path, layout: Layout, checksum: Any) -> list[int]:
     """Chunks whose stored values agree with their checksums."""
-    sums, arrays = np.asarray(_group(path)["checksums"][:]), layer_arrays(path)
-    good = []
-    for i, start in enumerate(layout.starts):
-        if (sums[i] != MISSING).all() and all(
-            checksum(np.asarray(a[start : start + layout.chunk])) == s for a, s in zip(arrays, sums[i], strict=True)
-        ):
-            good.append(i)
-    return good
+    stored, arrays = _group(path)["checksums"], layer_arrays(path)
+    return [i for i, start in enumerate(layout.starts) if _agrees(stored, arrays, i, start, layout.chunk, checksum)]
+
+
+def _agrees(stored: Any, arrays: Sequence[Any], i: int, start: int, size: int, checksum: Any) -> bool:
+    try:
+        sums = np.asarray(stored[i])
+        if (sums == MISSING).any():
+            return False
+        return all(checksum(np.asarray(a[start : start + size])) == s for a, s in zip(arrays, sums, strict=True))
+    except ValueError:  # A file that was cut off has too few numbers.
+        return False
 
 
 def mark(path: Path, chunk: int, sums: Sequence[int], layout: Layout, labels: np.ndarray | None) -> None:

@@ -281,6 +281,19 @@ def test_finished_chunks_stay_and_damaged_ones_are_made_again(tmp_path, monkeypa
     assert (result.reused, result.computed) == (3, 2) and agrees(path, phi, f) and not leftover.exists()
 
 
+@pytest.mark.parametrize("name", ["layer_1", "checksums"])
+@pytest.mark.parametrize("length", [0, 3, 8])
+def test_chunks_that_were_cut_off_are_made_again(tmp_path, name, length):
+    """A disk that ran full, or a copy that was interrupted, leaves files with a part of their numbers, or of one."""
+    phi, f, path = extractor(), noise(), tmp_path / "a.zarr"
+    extracted(phi, f, path, chunk=2)
+    (chunk,) = (file for file in [path / name / "c" / "1", *(path / name / "c" / "1").rglob("*")] if file.is_file())
+    with chunk.open("r+b") as file:
+        file.truncate(length)
+    result = extracted(phi, f, path, chunk=2)
+    assert result.computed == 1 and agrees(path, phi, f)
+
+
 def test_a_group_of_something_else_is_refused(tmp_path):
     phi, f, path = extractor(), noise(), tmp_path / "a.zarr"
     extracted(phi, f, path, chunk=4)
