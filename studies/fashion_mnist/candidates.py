@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from banks import KYMATIO_CUT, Bank, LowPass
-from network import Configuration, Layer
+from studies.fashion_mnist.banks import KYMATIO_CUT, Bank, LowPass
+from studies.fashion_mnist.network import Configuration, Layer
 
 #: kymatio J = 2, L = 8, order 2 for 28 x 28 images: the same filters, paths, grids, padding and samples.
 REFERENCE = Configuration(

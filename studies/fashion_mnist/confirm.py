@@ -12,11 +12,12 @@ import json
 from pathlib import Path
 
 import torch
-from classifier import Comparison, errors, transformed
-from dataset import load
-from network import Configuration, Network, extract
-from study import TRANSFORMS, arguments, reference
 from torch import Tensor
+
+from studies.fashion_mnist.classifier import Comparison, errors, transformed
+from studies.fashion_mnist.dataset import load
+from studies.fashion_mnist.network import Configuration, Network, extract
+from studies.fashion_mnist.study import TRANSFORMS, arguments, reference
 
 #: First image of the training file that the search does not read.
 FRESH = 30_000

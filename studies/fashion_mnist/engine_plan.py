@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dataset import load
-from network import SIDE, Configuration, Network
 from torch import Tensor
 
 from scatter_theory.engine import Edge, Group, LayerLayout, Output, Plan, collect, pack
 from scatter_theory.nonlinearities import Modulus
+from studies.fashion_mnist.dataset import load
+from studies.fashion_mnist.network import SIDE, Configuration, Network
 
 #: Share of a filter's peak below which its values are left out: the rounding of single precision.
 DROP = 1e-7

@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from candidates import rivals
-from refine import GOALS, Goal, Row, best
-from search import earlier
-from study import TRANSFORMS
+from studies.fashion_mnist.candidates import rivals
+from studies.fashion_mnist.refine import GOALS, Goal, Row, best
+from studies.fashion_mnist.search import earlier
+from studies.fashion_mnist.study import TRANSFORMS
 
 
 def finalists(rows: list[Row], goal: Goal) -> dict[str, Row]:

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from banks import Bank, LowPass
 from torch import Tensor
+
+from studies.fashion_mnist.banks import Bank, LowPass
 
 #: Side of an image.
 SIDE = 28

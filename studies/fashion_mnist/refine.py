@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from banks import CENTRE, KYMATIO_CUT
-from network import Configuration, Network
+from studies.fashion_mnist.banks import CENTRE, KYMATIO_CUT
+from studies.fashion_mnist.network import Configuration, Network
 
 #: One line of the table of a search.
 Row = dict[str, str | float]

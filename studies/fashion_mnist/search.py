@@ -21,13 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from candidates import candidates
-from classifier import Comparison, errors, transformed
-from dataset import load
-from network import Configuration, Network, extract
-from refine import GOALS, Row, best, offspring
-from study import TRANSFORMS, arguments, reference
 from torch import Tensor
+
+from studies.fashion_mnist.candidates import candidates
+from studies.fashion_mnist.classifier import Comparison, errors, transformed
+from studies.fashion_mnist.dataset import load
+from studies.fashion_mnist.network import Configuration, Network, extract
+from studies.fashion_mnist.refine import GOALS, Row, best, offspring
+from studies.fashion_mnist.study import TRANSFORMS, arguments, reference
 
 #: Indices of training and of validation images, for each fold.
 Splits = list[tuple[Tensor, Tensor]]

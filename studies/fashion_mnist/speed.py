@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from candidates import REFERENCE
-from dataset import load
-from engine_plan import features, finalists, plan_of
-from network import SIDE
-from study import package
 from torch import Tensor
+
+from studies.fashion_mnist.candidates import REFERENCE
+from studies.fashion_mnist.dataset import load
+from studies.fashion_mnist.engine_plan import features, finalists, plan_of
+from studies.fashion_mnist.network import SIDE
+from studies.fashion_mnist.study import package
 
 #: The contestant that the others are compared with.
 KYMATIO = "kymatio L=8"

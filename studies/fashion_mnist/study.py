@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from candidates import REFERENCE
-from network import Network, extract
 from torch import Tensor
+
+from studies.fashion_mnist.candidates import REFERENCE
+from studies.fashion_mnist.network import Network, extract
 
 #: Largest difference from kymatio's own features that counts as agreement.
 AGREEMENT = 1e-5

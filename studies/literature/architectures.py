@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 import scatter_theory as st
+from studies.fashion_mnist.network import Configuration, Network
 from studies.literature.images import Features, resampled
 
 WAVELETS = {"Haar": "haar", "biorthogonal": "bior4.4"}
@@ -56,16 +55,6 @@ def transform(name: str, side: int) -> Features:
 
 def frozen(goal: str) -> Features:
     """The network of the study of Fashion-MNIST that was chosen for a goal, on its validation images only."""
-    # The modules of that study import each other by their bare names, which other studies have too.
-    others = {name: sys.modules.pop(name) for name in ("banks", "network") if name in sys.modules}
-    sys.path.insert(0, str(FASHION_STUDY))
-    try:
-        module = importlib.import_module("network")
-    finally:
-        sys.path.remove(str(FASHION_STUDY))
-        for name in ("banks", "network"):
-            sys.modules.pop(name, None)
-        sys.modules.update(others)
     chosen = json.loads((FASHION_STUDY / "frozen.json").read_text())["finalists"]
     settings = next(entry["configuration"] for entry in chosen if goal in entry["chosen"])
-    return module.Network(module.Configuration.of(settings)).features
+    return Network(Configuration.of(settings)).features
