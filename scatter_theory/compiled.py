@@ -48,6 +48,7 @@ def compiled(source: Path, flags: Sequence[str]) -> ctypes.CDLL | None:
     Parameters
     ----------
     source : Path
+        May include the headers beside it.
     flags : sequence of str
         Passed to the compiler, ``-shared -fPIC`` among them.
     """
@@ -55,7 +56,8 @@ def compiled(source: Path, flags: Sequence[str]) -> ctypes.CDLL | None:
     if compiler is None:
         return None
     command = [compiler, *flags, str(source)]
-    key = hashlib.sha256(" ".join(command).encode() + source.read_bytes() + _processor().encode()).hexdigest()[:24]
+    text = b"".join(file.read_bytes() for file in (source, *sorted(source.parent.glob("*.h"))))
+    key = hashlib.sha256(" ".join(command).encode() + text + _processor().encode()).hexdigest()[:24]
     for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"scatter_theory-{_user()}"):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -17,7 +17,7 @@ import torch
 
 from scatter_theory.compiled import compiled, switched_off
 
-SOURCE = Path(__file__).with_name("_kernels.c")
+SOURCE = Path(__file__).with_name("kernels") / "kernels.c"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
 PRECISION = {
     torch.float32: ("-DREAL=float", "-DSQRT=sqrtf"),
