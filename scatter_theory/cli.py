@@ -32,6 +32,12 @@ _CODES = """exit codes: 0 everything that applies holds; 1 something is violated
 nothing about any bound); 130 interrupted."""
 
 
+_REPORT = """send an ECG and a photograph through all frame families, non-linearities and poolings, and check every
+bound: minutes on two cores. What is finished is kept; the same command goes on after an interruption."""
+
+_VERIFY = """search for the worst case of every claim, or of some, in the network that the file describes, and set it
+beside the bound. All claims take a minute or more; `list claims` tells what they mean."""
+
 _SWEEP = """measure every cell of a space that is not in the store yet. Exit code 1 if a stored verdict of its cells is
 VIOLATED, 3 if cells failed, 0 otherwise."""
 
@@ -84,16 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    part = commands.add_parser("report", help="all frame families on real signals", epilog=_CODES, formatter_class=form)
+    part = commands.add_parser(
+        "report", help="all frame families on real signals", description=_REPORT, epilog=_CODES, formatter_class=form
+    )
     part.add_argument("--out", default="report", help="folder (default: report)")
     part.add_argument("--quick", action="store_true", help="two families only, to try it out")
     part.add_argument("--seed", type=int, default=0, help="seed of every search (default: 0)")
     part.add_argument("--jobs", type=_positive, default=2, help="processes (default: 2)")
     part.set_defaults(command=_report)
 
-    part = commands.add_parser("verify", help="one network from a TOML file", epilog=_CODES, formatter_class=form)
-    part.add_argument("file", metavar="NET.toml")
-    part.add_argument("--claim", action="append", choices=list(verify.CLAIMS), help="may be repeated (default: all)")
+    part = commands.add_parser(
+        "verify", help="one network from a TOML file", description=_VERIFY, epilog=_CODES, formatter_class=form
+    )
+    part.add_argument("file", metavar="NET.toml", help="grid and layers; docs/howto/network.toml is an example")
+    part.add_argument(
+        "--claim", action="append", choices=list(verify.CLAIMS), metavar="CLAIM",
+        help="one of `list claims`; may be repeated (default: all)",
+    )  # fmt: skip
     part.add_argument("--signal", metavar="FILE.npy", help="signals (*batch, *shape) to start from")
     part.add_argument("--seed", type=int, default=0, help="seed of every search (default: 0)")
     part.add_argument("--json", metavar="FILE", help="write all numbers")
@@ -129,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("show", help="the theorem behind a claim")
     part.add_argument("what", choices=["claim"])
-    part.add_argument("name", choices=sorted({*verify.CLAIMS, *THEOREMS}))
+    part.add_argument("name", choices=sorted({*verify.CLAIMS, *THEOREMS}), metavar="NAME", help="of `list claims`")
     part.set_defaults(command=_show)
     return parser
 
@@ -179,6 +192,8 @@ def _sweep(options: argparse.Namespace) -> int:
     print(result.forecast() if options.dry_run else result)
     if options.csv:
         result.to_csv(options.csv)
+    elif not options.dry_run:
+        print("The table of all cells: --csv FILE.")
     if any(row.get("outcome") == "VIOLATED" for row in result.table()):
         return 1
     return 3 if result.failed() else 0

@@ -9,6 +9,13 @@ from scatter_theory.grid import Grid
 from scatter_theory.nonlinearities import Modulus, Nonlinearity
 from scatter_theory.poolings import NoPooling, Pooling, Sampling
 
+#: What to write, for an argument that is not what it should be.
+_INSTEAD = {
+    "frame": "Use one of `scatter_theory.frames`, e.g. `frames.Wavelets(J=4)`; filters of your own: `frames.Filters`.",
+    "nonlinearity": "Use e.g. `ReLU()`; a function of your own: `Pointwise(function, lipschitz_constant)`.",
+    "pooling": "Use e.g. `Subsample(2)`; a map of your own: `Pool(function, lipschitz_constant)`.",
+}
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,7 +44,8 @@ class Layer:
             if not isinstance(value, base):
                 raise TypeError(
                     f"`Layer({name}=...)`: got {value!r} of type {type(value).__name__}, expected a {base.__name__} "
-                    f"instance{' (did you forget the parentheses?)' if isinstance(value, type) else ''}."
+                    f"instance{' (did you forget the parentheses?)' if isinstance(value, type) else ''}. "
+                    f"{_INSTEAD[name]}"
                 )
 
     def normalised(self, sampling: Sampling = "dilate") -> Layer:

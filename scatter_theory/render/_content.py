@@ -169,10 +169,14 @@ def verdict_sentence(verdict: Any) -> str:
         return f"{counts['VIOLATED']} of {len(verdict)} claims are violated: {', '.join(verdict.violated[:5])}."
     if not counts["HOLDS"]:
         return "Nothing is violated, but nothing could be confirmed either."
-    rest = len(verdict) - counts["HOLDS"]
-    return f"Nothing is violated; {counts['HOLDS']} of {len(verdict)} claims hold" + (
-        f", and {rest} could not be decided or do not apply." if rest else "."
-    )
+    return f"Nothing is violated; {counts['HOLDS']} of {len(verdict)} claims hold."
+
+
+def reasons(verdict: Any, limit: int = 5) -> tuple[str, ...]:
+    """Why a check does not hold, one sentence each, the gravest first."""
+    others = [item for item in verdict.checks.items() if item[1].outcome.name != "HOLDS"]
+    others.sort(key=lambda item: _rank(item[1]))
+    return tuple(f"{name}: {sentence(check)}" for name, check in others[:limit])
 
 
 def overview(verdict: Any, limit: int | None = CHECKS, outcomes: Sequence[str] = SEVERITY) -> Table:

@@ -28,6 +28,7 @@ def check_text(check: Any) -> str:
 def verdict_text(verdict: Any) -> str:
     """A verdict: numbers by outcome, sentence, and all checks; of many checks a table by claim and the grave ones."""
     parts = [f"{verdict.title}: {content.tally(verdict) or 'no checks'}", _wrap(content.verdict_sentence(verdict))]
+    parts += [_wrap(reason) for reason in content.reasons(verdict)]
     if len(verdict) > content.CHECKS:
         parts.append(_table(content.summary(verdict)))
         parts.append(_table(content.overview(verdict, outcomes=content.SEVERITY[:3])))

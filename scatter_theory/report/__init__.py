@@ -88,12 +88,12 @@ def _run(
     """Perform what is missing, keeping each result as it comes; failed tasks are tried again by the next call."""
     progress = _pool.Progress(total, total - len(missing), stderr)
     counts = Counter(c["outcome"] for r in store.results.values() for c in r["checks"].values())
-    stream = _pool.results(missing, out=folder, **options)
+    stream = _pool.results(missing, out=folder, say=progress.say, **options)
     try:
         for result in stream:
             store.add(result)
             counts.update(check["outcome"] for check in result["checks"].values())
-            progress.step(counts.total(), counts.total() - counts["HOLDS"])
+            progress.step(counts)
     finally:
         stream.close()
 
@@ -114,12 +114,13 @@ def _finish(results: dict[str, Any], folder: Path, stdout: TextIO, *, seed: int,
     page = _page.page(verdict, facts, enclosed, kinds, errors, origin, folder)
     (folder / "index.html").write_text(page, encoding="utf-8")
     counts = Counter(check.outcome for check in checks.values())
-    print(_tables.text(*_tables.by_family(checks, list(facts))), file=stdout)
+    print(f"{_tables.text(*_tables.by_family(checks, list(facts)))}\n{_tables.LEGEND}", file=stdout)
     tally = ", ".join(f"{counts[o]} {o.name}" for o in Outcome if counts[o])
     failed = f"; failed with an error: {', '.join(errors)}" if errors else ""
     print(f"\n{len(checks)} checks: {tally}{failed}. {seconds:.0f} s.\nReport: {folder / 'index.html'}", file=stdout)
-    for name in verdict.violated[:20]:
-        print(f"VIOLATED: {name}", file=stdout)
+    for outcome in (Outcome.VIOLATED, Outcome.INCONCLUSIVE, Outcome.VACUOUS, Outcome.INAPPLICABLE):
+        for name in [name for name, check in checks.items() if check.outcome is outcome][:20]:
+            print(f"{outcome.name}: {name}", file=stdout)
     return exit_code(verdict, failed=bool(errors))
 
 

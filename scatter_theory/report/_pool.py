@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,8 +33,13 @@ def by_key(key: str, seed: int, out: str, quick: bool) -> dict[str, Any]:
         return {"key": key, "kind": task.kind, "checks": {}, "error": traceback.format_exc(), "seconds": 0.0}
 
 
-def results(tasks: Sequence[Task], *, seed: int, out: Path, quick: bool, jobs: int) -> Iterator[dict[str, Any]]:
-    """Results in the order in which they finish; closing the iterator waits for the few tasks that are running."""
+def results(
+    tasks: Sequence[Task], *, seed: int, out: Path, quick: bool, jobs: int, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Results in the order in which they finish; an interruption waits for the tasks that are running, and gives them.
+
+    Closing the iterator waits for them too.
+    """
     if jobs == 1:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -45,12 +51,24 @@ def results(tasks: Sequence[Task], *, seed: int, out: Path, quick: bool, jobs: i
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker)
+    rest = iter(tasks)
+
+    def submitted(number: int) -> set[Future[dict[str, Any]]]:
+        return {pool.submit(by_key, task.key, seed, str(out), quick) for task in islice(rest, number)}
+
     try:
-        futures = [pool.submit(by_key, t.key, seed, str(out), quick) for t in tasks]
-        for future in as_completed(futures):
-            yield future.result()
+        running = submitted(jobs)
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= submitted(len(done))
+                yield from [future.result() for future in done]
+        except KeyboardInterrupt:
+            say("\ninterrupted: waiting for the tasks that are running")
+            yield from (future.result() for future in as_completed(running))
+            raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True)
 
 
 class Progress:
@@ -74,15 +92,21 @@ class Progress:
         self.started = clock()
         self.live = bool(getattr(self.stream, "isatty", lambda: False)())
 
-    def step(self, checks: int, attention: int) -> None:
-        """One more task is finished; `checks` so far, `attention` of them do not hold."""
+    def say(self, text: str) -> None:
+        """Something else, at once, on a line of its own."""
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
+
+    def step(self, outcomes: Mapping[str, int]) -> None:
+        """One more task is finished; checks so far, by outcome."""
         self.done += 1
         tenth = self.total / 10
         if not self.live and self.done < self.total and self.done // tenth == (self.done - 1) // tenth:
             return
         rate = (self.clock() - self.started) / (self.done - self.before)
         left = rate * (self.total - self.done)
-        text = f"{self.done} of {self.total} tasks, {checks} checks, {attention} not holding, about {left:.0f} s left"
+        found = ", ".join(f"{number} {name}" for name, number in outcomes.items() if number)
+        text = f"{self.done} of {self.total} tasks, {found}, about {left:.0f} s left"
         end = "\n" if not self.live or self.done == self.total else ""
         self.stream.write(("\r" if self.live else "") + text.ljust(78) + end)
         self.stream.flush()

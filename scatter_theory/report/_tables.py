@@ -43,6 +43,13 @@ SHARPER = ("sharp", "wave 1", "wave 4", "oscillation")
 IDENTITIES = ("balance", "covariance")
 FRACTIONS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
+#: What the numbers of `by_family` are, for a terminal.
+LEGEND = (
+    "Largest measured value over its bound, per family: below 1 the bound holds, at 1.0000 it is attained; for\n"
+    "identity and covariance, which claim exactly 0, the largest deviation. Last column: checks of networks of\n"
+    "that family; those of single non-linearities and poolings are on the page."
+)
+
 Rows = list[list[str]]
 Checks = Mapping[str, BoundCheck]
 

@@ -39,7 +39,10 @@ class Theorem:
 
     def __str__(self) -> str:
         conditions = "\n".join(f"  - {h}" for h in self.hypotheses)
-        return f"{self.title}\n  {self.statement}\n{conditions}\n  Source: {self.source}\n  On a grid: {self.on_grid}"
+        return (
+            f"{self.title}\n  {self.statement}\n{conditions}\n  Source: {self.source}\n  On a grid: {self.on_grid}\n"
+            f"  Check: scatter_theory.verify.{self.verifier}"
+        )
 
 
 _WB = "Wiatowski and Bölcskei, IEEE Trans. Inf. Theory 64 (2018)"

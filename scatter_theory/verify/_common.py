@@ -73,8 +73,25 @@ def given(phi: FeatureExtractor, signals: Any) -> Tensor:
     return x
 
 
+def checked_effort(effort: Any) -> Effort:
+    """The effort itself.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if not isinstance(effort, Effort):
+        raise TypeError(
+            f"`effort`: got {effort!r}, expected an Effort; `verify.Effort(random=8, structured=16, steps=6)` is a "
+            "short search."
+        )
+    return effort
+
+
 def candidates(phi: FeatureExtractor, signals: Tensor, effort: Effort, generator: torch.Generator) -> dict[str, Tensor]:
     """Pools of single signals by mode of search; empty modes are left out."""
+    checked_effort(effort)
     pools = {"given": signals}
     if effort.random:
         pools["random"] = noise(phi.grid, effort.random, generator, complex_input=phi.complex_input, device=phi.device)

@@ -25,6 +25,7 @@ from scatter_theory.verify._common import (
     NO_DATA,
     ROUNDING,
     Progress,
+    checked_effort,
     chunk_size,
     finish,
     given,
@@ -140,6 +141,7 @@ def deformation(
             "one with `field.select(i)`."
         )
     signals = _prepared(phi, signals)
+    checked_effort(effort)
     common: dict[str, Any] = {
         "x_label": f"sup |tau| [{phi.grid.unit}]",
         "started": started,
@@ -313,10 +315,11 @@ def _prepared(phi: FeatureExtractor, signals: Any) -> SignalClass | Signal:
 def _sizes(phi: FeatureExtractor, sup_tau: Sequence[float] | None) -> list[float] | None:
     if sup_tau is None:
         return [s * min(phi.grid.spacing) for s in SIZES]
-    values = [float(t) for t in sup_tau]
+    values = [float(t) for t in sup_tau] if np.ndim(sup_tau) == 1 else []
     if not values or not all(math.isfinite(t) and t > 0 for t in values):
         raise ValueError(
-            f"`deformation(sup_tau=...)`: got {sup_tau!r}, expected positive numbers, in units of the grid."
+            f"`deformation(sup_tau=...)`: got {sup_tau!r}, expected a list of positive numbers, in units of the grid, "
+            f"e.g. [{min(phi.grid.spacing):g}], which is one sample."
         )
     return values
 

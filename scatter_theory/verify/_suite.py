@@ -11,7 +11,7 @@ from scatter_theory.results import BoundCheck, Verdict
 from scatter_theory.search import Effort
 from scatter_theory.seeds import Seed, seeded
 from scatter_theory.signals import BandLimited, SignalClass
-from scatter_theory.verify._common import Progress
+from scatter_theory.verify._common import Progress, checked_effort
 from scatter_theory.verify._covariance import covariance
 from scatter_theory.verify._deformation import deformation
 from scatter_theory.verify._energy import decay, energy
@@ -75,10 +75,15 @@ def suite(
 
     Raises
     ------
+    TypeError
+        If `effort` is no `Effort`, or `claims` is a string.
     ValueError
         For an unknown claim.
     """
     _, seed = seeded(generator)
+    checked_effort(effort)
+    if isinstance(claims, str):
+        raise TypeError(f"`suite(claims=...)`: got {claims!r}, expected a list of names, e.g. ['translation'].")
     unknown = [c for c in (claims or ()) if c not in CLAIMS]
     if unknown:
         raise ValueError(f"`suite(claims=...)`: unknown {unknown}; known: {list(CLAIMS)}.")

@@ -368,3 +368,36 @@ def test_a_network_that_is_not_admissible_warns_and_names_the_layer():
     with pytest.warns(st.AdmissibilityWarning, match="the final output atom"):
         st.FeatureExtractor([layer], grid, final=st.frames.Wavelets(J=2).scaled(1.5))
     st.FeatureExtractor([layer, loud.normalised()], grid)
+
+
+# --- arguments of verifiers, as people guess them --------------------------------------------------------------------
+
+GUESSES = {
+    "effort by name": (lambda phi, f: st.verify.translation(phi, f, effort="quick"), TypeError, "expected an Effort"),
+    "effort of a class": (
+        lambda phi, f: st.verify.deformation(phi, st.signals.BandLimited(radius=0.1), effort=3),
+        TypeError, "expected an Effort",
+    ),
+    "effort of a suite": (lambda phi, f: st.verify.suite(phi, f, effort={}), TypeError, "expected an Effort"),
+    "one shift": (lambda phi, f: st.verify.translation(phi, f, shifts=1), TypeError, r"list of shifts .* \[1, 4\]"),
+    "one size": (
+        lambda phi, f: st.verify.deformation(phi, st.signals.BandLimited(radius=0.1), sup_tau=0.01),
+        ValueError, "got 0.01, expected a list",
+    ),
+    "several sizes": (
+        lambda phi, f: st.certify_deformation(phi, f, st.deform.Translations(), sup_tau=[0.1, 1.0]),
+        TypeError, "expected one number",
+    ),
+    "one claim": (lambda phi, f: st.verify.suite(phi, f, claims="translation"), TypeError, r"\['translation'\]"),
+    "a function of torch": (lambda phi, f: st.Layer(st.frames.Wavelets(J=2), torch.relu), TypeError, "`Pointwise"),
+    "a factor": (lambda phi, f: st.Layer(st.frames.Wavelets(J=2), pooling=2), TypeError, r"`Subsample\(2\)`"),
+    "a name of a frame": (lambda phi, f: st.Layer("Wavelets"), TypeError, r"`frames\.Filters`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guess", GUESSES.values(), ids=GUESSES.keys())
+def test_a_wrong_guess_is_told_what_to_write(guess):
+    call, error, text = guess
+    grid = st.Grid.line(16)
+    with pytest.raises(error, match=text):
+        call(extractor(grid), draw(grid))

@@ -6,7 +6,9 @@ import io
 import json
 import re
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -426,13 +428,41 @@ def test_exit_codes(finished, outcomes, code):
 
 def test_two_processes_find_what_one_finds(tmp_path):
     tasks = [t for t in _tasks.plan() if t.key in ("NoPooling (dilate)", "Subsample (dilate)")]
-    options = {"seed": 3, "out": tmp_path, "quick": False}
+    options = {"seed": 3, "out": tmp_path, "quick": False, "say": print}
 
     def values(jobs):
         found = {r["key"]: r["checks"] for r in _pool.results(tasks, jobs=jobs, **options)}
         return {k: {n: c["points"] for n, c in found[k].items()} for k in sorted(found)}
 
     assert values(2) == values(1) and len(values(1)) == 2
+
+
+def test_an_interruption_keeps_what_is_running(tmp_path, monkeypatch):
+    """One task is done and two are running: those two are waited for and given, the others are never begun."""
+    tasks, finish, performed, found, told = tiny(), threading.Event(), [], [], []
+
+    def perform(key, *_):
+        performed.append(key)
+        assert key == tasks[0].key or finish.wait(10)
+        return {"key": key}
+
+    def interrupted(running, **options):
+        if found:
+            raise KeyboardInterrupt
+        return wait(running, **options)
+
+    def say(text):
+        told.append(text)
+        finish.set()
+
+    monkeypatch.setattr(_pool, "ProcessPoolExecutor", lambda jobs, **_: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(_pool, "by_key", perform)
+    monkeypatch.setattr(_pool, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        for result in _pool.results(tasks, seed=0, out=tmp_path, quick=False, jobs=2, say=say):
+            found.append(result["key"])
+    assert found[0] == tasks[0].key and sorted(found) == sorted(performed) == sorted(task.key for task in tasks[:3])
+    assert told == ["\ninterrupted: waiting for the tasks that are running"]
 
 
 class Terminal(io.StringIO):
@@ -446,17 +476,17 @@ def test_progress_on_a_terminal_is_one_line():
     stream, clock = Terminal(), iter(np.arange(0.0, 100.0, 2.0))
     progress = _pool.Progress(4, stream=stream, clock=lambda: next(clock))
     for k in range(4):
-        progress.step(10 * (k + 1), k)
+        progress.step({"HOLDS": 10 * (k + 1), "INAPPLICABLE": k, "VIOLATED": 0})
     lines = stream.getvalue().split("\r")[1:]
     assert stream.getvalue().count("\n") == 1 and len(lines) == 4
-    assert lines[1].startswith("2 of 4 tasks, 20 checks, 1 not holding, about 4 s left")
+    assert lines[1].startswith("2 of 4 tasks, 20 HOLDS, 1 INAPPLICABLE, about 4 s left")
 
 
 def test_progress_elsewhere_is_ten_lines():
     stream = io.StringIO()
     progress = _pool.Progress(95, done=5, stream=stream, clock=iter(np.arange(1000.0)).__next__)
     for k in range(90):
-        progress.step(k, 0)
+        progress.step({"HOLDS": k})
     lines = stream.getvalue().splitlines()
     assert 9 <= len(lines) <= 11 and lines[-1].startswith("95 of 95 tasks") and "\r" not in stream.getvalue()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from scatter_theory.certify.posteriori._charts import MOST_PARAMETERS, Chart
@@ -55,6 +56,10 @@ def chart_of(family: Any, grid: Grid, sup_tau: float | None, device: torch.devic
     TypeError, ValueError
         For families that have none, or too many parameters; without `sup_tau` for translations, or with it for others.
     """
+    if sup_tau is not None and np.ndim(sup_tau):
+        raise TypeError(
+            f"`certify_deformation(sup_tau=...)`: got {sup_tau!r}, expected one number, in units of the grid."
+        )
     if isinstance(family, Translations):
         return translations(grid, sup_tau, device)
     disc = isinstance(family, (Rotations, Scalings, Shears))
