@@ -26,6 +26,7 @@ extensions = [
     "myst_nb",
     "rooms",
     "contents",
+    "figures",
 ]
 
 root_doc = "docs/index"
@@ -45,6 +46,13 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "docs" / "_build" / "notebooks")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+
+# Figures of pages: blocks of code that stand by themselves, made anew when their page changes.
+plot_include_source = True
+plot_pre_code = ""
+plot_formats = [("png", 150)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
 
 # Docstrings: numpydoc sections, types as written in the signatures' documentation.
 default_role = "py:obj"

@@ -130,7 +130,10 @@ class Features:
         return iter(self.layers)
 
     def energy(self, by: Literal["layer", "path"] | None = None) -> Tensor:
-        """Energy: total ``(*batch,)``, by layer ``(*batch, N + 1)`` or by path ``(*batch, n_paths)``; float64."""
+        """Energy: total ``(*batch,)``, by layer ``(*batch, N + 1)`` or by path ``(*batch, n_paths)``; float64.
+
+        Raises ValueError unless `by` is None, ``"layer"`` or ``"path"``.
+        """
         if by == "path":
             return torch.cat([layer.energy() for layer in self.layers], -1)
         if by not in (None, "layer"):

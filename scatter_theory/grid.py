@@ -183,7 +183,10 @@ class Grid:
         return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
     def check_extent(self, extent: Sequence[float], owner: str, what: str) -> None:
-        """Refuse periods of another torus: those of `what`, given to `owner`."""
+        """Refuse periods of another torus: those of `what`, given to `owner`.
+
+        Raises ValueError that names both periods.
+        """
         if not same_extent(extent, self.extent):
             raise ValueError(
                 f"`{owner}(grid=...)`: the grid has extent {self.extent}, the {what} lives on a torus of extent "
@@ -226,7 +229,10 @@ class Grid:
         return self.norm(f) ** 2
 
     def translate(self, f: Tensor, shift: Sequence[int]) -> Tensor:
-        """Circular translate ``f(x - t)`` by whole samples, ``t_i = shift_i h_i``."""
+        """Circular translate ``f(x - t)`` by whole samples, ``t_i = shift_i h_i``.
+
+        Raises ValueError unless the shift has one whole number per axis.
+        """
         shift = _per_axis("Grid.translate(shift=...)", shift)
         if len(shift) != self.ndim or not all(map(is_whole, shift)):
             raise ValueError(
@@ -235,7 +241,10 @@ class Grid:
         return torch.roll(f, tuple(int(m) for m in shift), self.axes)
 
     def phase(self, shift: Sequence[float], *, device: torch.device | str | None = None) -> Tensor:
-        r"""Multiplier :math:`e^{-2\pi i \langle t, \xi \rangle}` of the translation by `shift` in `unit`, ``shape``."""
+        r"""Multiplier :math:`e^{-2\pi i \langle t, \xi \rangle}` of the translation by `shift` in `unit`, ``shape``.
+
+        Raises ValueError unless the shift has one number per axis.
+        """
         shift = _per_axis("Grid.phase(shift=...)", shift)
         if len(shift) != self.ndim:
             raise ValueError(f"`Grid.phase(shift=...)`: got {shift}, expected one number per axis ({self.ndim}).")
@@ -244,26 +253,38 @@ class Grid:
         return torch.polar(torch.ones_like(angle), -2 * math.pi * angle)
 
     def dilate(self, S: float) -> Grid:
-        """Grid of ``f(S x)``: the same samples at spacing ``h / S``, any real ``S >= 1``."""
+        """Grid of ``f(S x)``: the same samples at spacing ``h / S``, any real ``S >= 1``.
+
+        Raises ValueError for any other S.
+        """
         if not (math.isfinite(S) and S >= 1):
             raise ValueError(f"`Grid.dilate(S=...)`: got {S}, expected a finite number >= 1.")
         return Grid(self.shape, tuple(h / S for h in self.spacing), self.unit)
 
     def refined(self, q: int) -> Grid:
-        """The same torus with q times as many samples per axis."""
+        """The same torus with q times as many samples per axis.
+
+        Raises ValueError unless q is a whole number >= 1.
+        """
         if not is_whole(q) or q < 1:
             raise ValueError(f"`Grid.refined(q=...)`: got {q}, expected a whole number >= 1.")
         return Grid(tuple(int(q) * n for n in self.shape), tuple(h / q for h in self.spacing), self.unit)
 
     def resampled(self, shape: Sequence[int]) -> Grid:
-        """The same torus with `shape` samples."""
+        """The same torus with `shape` samples.
+
+        Raises ValueError unless the shape has one length per axis.
+        """
         shape = _whole_lengths(shape)
         if len(shape) != self.ndim:
             raise ValueError(f"`Grid.resampled(shape=...)`: got {shape}, expected {self.ndim} lengths.")
         return Grid(shape, tuple(L / n for L, n in zip(self.extent, shape, strict=True)), self.unit)
 
     def decimate(self, S: int) -> Grid:
-        """Grid of every S-th sample of ``f``, read as ``f(S x)``: the spacing is kept, the shape is divided by S."""
+        """Grid of every S-th sample of ``f``, read as ``f(S x)``: the spacing is kept, the shape is divided by S.
+
+        Raises ValueError unless S is a whole number >= 1 that divides the shape.
+        """
         if not is_whole(S) or S < 1:
             raise ValueError(f"`Grid.decimate(S=...)`: got {S}, expected a whole number >= 1.")
         bad = [n for n in self.shape if n % int(S)]

@@ -523,7 +523,10 @@ class FeatureExtractor(nn.Module):
                 yield Step(path, block.U[:, i].reshape(shape), block.S[:, i].reshape(shape), self.grids[n])
 
     def propagate(self, f: Tensor | np.ndarray, path: Sequence[int]) -> Tensor:
-        """Propagated maps ``U[q] f`` of one path, ``(*batch, *grid_n.shape)``."""
+        """Propagated maps ``U[q] f`` of one path, ``(*batch, *grid_n.shape)``.
+
+        Raises ValueError for a path with an entry that is no atom of its layer.
+        """
         U, full = self.prepare(f), self._full
         for n, index in enumerate(path):
             if not (n < self.depth and 0 <= index < len(full.network.banks[n])):

@@ -360,7 +360,10 @@ class Pool(Pooling):
         return f"Pool({function}, {rest})"
 
     def map(self, x: Tensor, grid: Grid, sampling: Sampling) -> Tensor:
-        """The function, its result checked for shape."""
+        """The function, its result checked for shape.
+
+        Raises ValueError for a result of another shape.
+        """
         result = self.function(x)
         expected = (*x.shape[: x.ndim - grid.ndim], *self.grid(grid, sampling).shape)
         if tuple(result.shape) != expected:

@@ -115,6 +115,11 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a batch size that is no whole number of rows, and for rows that are no signals of the shape.
         """
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, Integral):
             raise TypeError(
@@ -165,6 +170,11 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         (n_features,) array of str
             Order or layer; of each wavelet along the path its scale j and its direction theta, its scale j and its
             index n on a line, or the label of the atom of a FeatureExtractor; the indices of the position.
+
+        Raises
+        ------
+        ValueError
+            For other names, or another number of them, than those of `fit`.
         """
         check_is_fitted(self)
         if input_features is not None:

@@ -113,7 +113,10 @@ class ReSTE(Estimator):
         return even(slope, z)
 
     def at(self, progress: float) -> ReSTE:
-        """Power on the way from 1 to o: 1 + (o - 1) (1 - cos(pi/2 progress)), the schedule of the released code."""
+        """Power on the way from 1 to o: 1 + (o - 1) (1 - cos(pi/2 progress)), the schedule of the released code.
+
+        Raises ValueError for o = inf.
+        """
         check_number(self, "progress", progress, 0.0, 1.0, call="at")
         if self.o == math.inf:
             raise ValueError("`ReSTE.at`: o = inf cannot be approached by this schedule; use a finite o.")

@@ -143,7 +143,10 @@ class Field(ABC):
         return self.__dict__["_norms"]
 
     def scaled(self, factor: Tensor | float) -> Field:
-        """The fields times a number: one for all, or a tensor ``(*batch,)``. Differentiable in the factor."""
+        """The fields times a number: one for all, or a tensor ``(*batch,)``. Differentiable in the factor.
+
+        Raises ValueError for a factor of another shape.
+        """
         if isinstance(factor, Tensor):
             try:
                 torch.broadcast_shapes(factor.shape, self.batch)
@@ -189,7 +192,10 @@ class Field(ABC):
         return self.scaled(torch.where(factor.isinf(), torch.ones_like(factor), factor * (1 - 2.0**-51)))
 
     def select(self, index: Any) -> Field:
-        """Part of the batch along its first axis; an index, a list of indices or a slice."""
+        """Part of the batch along its first axis; an index, a list of indices or a slice.
+
+        Raises ValueError for a single field.
+        """
         if not self.batch:
             raise ValueError(f"`{type(self).__name__}.select`: this is a single field, there is no batch to select in.")
         result = replace(self, **{name: self._part(getattr(self, name), index) for name in self._batched})

@@ -206,7 +206,10 @@ class Bank:
         return replace(self, atoms=(*self.atoms, atom), spectra=torch.cat([self.spectra, rest[None]]))
 
     def scaled(self, factor: float) -> Bank:
-        """Bank with every atom, the output atom too, multiplied by `factor`."""
+        """Bank with every atom, the output atom too, multiplied by `factor`.
+
+        Raises ValueError unless the factor is finite and positive.
+        """
         if not (math.isfinite(factor) and factor > 0):
             raise ValueError(f"`scaled(factor=...)`: got {factor}, expected a finite positive number.")
         return replace(self, spectra=self.spectra * factor, output=self.output * factor)

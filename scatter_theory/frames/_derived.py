@@ -215,7 +215,10 @@ class Union(Frame):
         return self.first.decay_constant(d)
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
-        """Atoms on `grid`; see `Frame.on`."""
+        """Atoms on `grid`; see `Frame.on`.
+
+        Raises ValueError for a half bank beside a full one.
+        """
         one = self.first.on(grid, reference=reference, sided=sided, real=real)
         two = self.second.on(grid, reference=reference, sided=sided, real=real)
         kinds = {one.kind, two.kind}

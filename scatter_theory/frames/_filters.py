@@ -102,7 +102,10 @@ class Filters(Frame):
         return cls(torch.stack(kernels[1:]), output=kernels[0])
 
     def on(self, grid: Grid, *, reference: Grid | None = None, sided: Sided | None = None, real: bool = False) -> Bank:
-        """The filters on `grid`; see `Frame.on`. `reference` plays no part."""
+        """The filters on `grid`; see `Frame.on`. `reference` plays no part.
+
+        Raises ValueError for a grid of another shape than the spectra.
+        """
         check_dimension("Filters", grid.ndim, self.dims)
         hermitian = self._real()
         if self.kind == "spectra":

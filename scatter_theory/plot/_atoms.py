@@ -16,7 +16,7 @@ from scatter_theory.plot._style import COLOURS
 _SHOWN = 12
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class AtomsDisplay(Display):
     """Atoms in space: real part, imaginary part and modulus (d = 1); real part (d = 2, central slice for d = 3).
 

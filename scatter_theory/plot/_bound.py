@@ -16,7 +16,7 @@ _LEGEND = 8
 _TICKS = 8
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class BoundDisplay(Display):
     """Measured values as points, the bound as a line of the same colour, one colour and marker per series.
 

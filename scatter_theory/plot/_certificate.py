@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scatter_theory.certify import ModelCertificate
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ModelCertificateDisplay(Display):
     """Left, the constant of every node and what an attack on the node reaches; right, the bound from the input on.
 

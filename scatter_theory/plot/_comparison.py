@@ -16,7 +16,7 @@ _COLUMNS = 3
 _TICKS = 6
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class ComparisonDisplay(Display):
     """One panel per series: a curve per bound, the measured values as black points; axes alike in all panels.
 

@@ -48,7 +48,7 @@ def _legend_below(ax: Any, columns: int) -> Any:
     return ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, ncols=columns)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DeadNeuronsDisplay(Display):
     """Left, the rates of each site as points; right, what happens at all its units and samples.
 
@@ -107,7 +107,7 @@ class DeadNeuronsDisplay(Display):
         self.artists["parts_legend"] = _legend_below(ax, 3)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class FiringRatesDisplay(Display):
     """One histogram per site of how often its channels fire, each scaled to its own height.
 

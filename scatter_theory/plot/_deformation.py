@@ -15,7 +15,7 @@ from scatter_theory.plot._style import COLOURS, MARKERS, spans_decades
 _EXPONENTS = {"deformation_cartoon": 0.5}
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class DeformationDisplay(Display):
     """Distances against the size of the displacement, on logarithmic axes.
 

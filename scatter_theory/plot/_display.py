@@ -31,6 +31,10 @@ class Display(ABC):
     figure_: Any
     artists: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """The class alone: a notebook shows the last line of a cell, and nobody reads thousands of numbers there."""
+        return f"<{type(self).__name__}>"
+
     def plot(self, ax: Axes | None = None, **style: Any) -> Any:
         """Draw, on new axes or into `ax`.
 

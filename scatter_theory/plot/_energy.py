@@ -11,7 +11,7 @@ from scatter_theory.plot._display import Display, array
 from scatter_theory.plot._style import COLOURS
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class EnergyDisplay(Display):
     r"""Energy per layer, as a share of the signal's: emitted, propagated (:math:`W_n`), and a proven bound on it.
 

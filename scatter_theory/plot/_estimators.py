@@ -21,7 +21,7 @@ _GAP = 1e-9
 _NEAR = 0.02
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class EstimatorsDisplay(Display):
     """Left f with the sign in grey, right f'; dots at the kinks.
 

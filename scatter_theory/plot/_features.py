@@ -15,7 +15,7 @@ from scatter_theory.plot._style import COLOURS
 _SHOWN = 6
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class FeaturesDisplay(Display):
     """Features of one signal: path against position (d = 1); the strongest paths as images (d = 2, 3: central slices).
 

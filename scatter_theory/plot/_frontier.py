@@ -20,7 +20,7 @@ _FAMILY = 3
 _BEST = "#000000"
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class FrontierDisplay(Display):
     """Expected values as circles, measured ones as crosses, the least stability as a line with nothing below it.
 

@@ -14,7 +14,7 @@ from scatter_theory.plot._style import COLOURS
 _OVERLAP = 0.9
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class LatentHistogramsDisplay(Display):
     """One ridge per tensor from top to bottom, each scaled to its own height; thresholds as short lines.
 

@@ -39,7 +39,7 @@ _LABELS = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class IndicatorsDisplay(Display):
     """One panel per quantity: a curve per site with the reduced value in black, or an image of sites and steps.
 

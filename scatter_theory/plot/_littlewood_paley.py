@@ -12,7 +12,7 @@ from scatter_theory.plot._planes import PLANES, across, axis_names, extent, shif
 from scatter_theory.plot._style import COLOURS
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class LittlewoodPaleyDisplay(Display):
     r"""Littlewood-Paley sum :math:`|\hat\chi|^2 + \sum_\lambda |\hat g_\lambda|^2` for complex and for real maps.
 

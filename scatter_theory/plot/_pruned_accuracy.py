@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scatter_theory.pruning import History
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class PrunedAccuracyDisplay(Display):
     """Left, an accuracy against the share of weights alive; right, differences to a reference, paired by seed.
 

@@ -38,7 +38,7 @@ def alive_axis(ax: Any, alive: np.ndarray) -> None:
     ax.set_xlabel("weights alive, %")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class PruningHistoryDisplay(Display):
     """Rates and recorded values against the share of weights alive, or an image of sites and cycles.
 

@@ -17,7 +17,7 @@ _FLOOR = 1e-3
 _SEVERITY = ("HOLDS", "VACUOUS", "INAPPLICABLE", "INCONCLUSIVE", "VIOLATED")
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class RatioDisplay(Display):
     """Worst ratio measured / bound of every check, with a line at 1.
 

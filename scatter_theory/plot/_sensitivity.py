@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scatter_theory.pruning import Sensitivity
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SensitivityDisplay(Display):
     """Evaluation against sparsity: one curve per layer that is pruned alone, in black all layers together.
 

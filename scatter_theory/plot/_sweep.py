@@ -13,7 +13,7 @@ from scatter_theory.plot._display import Display
 from scatter_theory.plot._style import COLOURS, DASHES, MARKERS, log_ticks, spans_decades
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SweepDisplay(Display):
     """Every cell as a point, and curves through the largest value at each place.
 

@@ -15,7 +15,7 @@ from scatter_theory.plot._style import DASHES, hues
 _PIXELS = 400
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class TilingDisplay(Display):
     r"""Frequency tiling: :math:`|\hat g_\lambda|^2` as curves (d = 1) or as hues (d = 2, central slices for d = 3).
 

@@ -108,7 +108,10 @@ class Cartoon(SignalClass):
         return Hypothesis(text, satisfied, ratio if few else f"{jumps:.0f} jumps")
 
     def parameters(self, signal: Signal) -> Tensor:
-        """Coordinates of both smooth parts, ``(n, 2 P)``; frequencies above the degree of the class are cut off."""
+        """Coordinates of both smooth parts, ``(n, 2 P)``; frequencies above the degree of the class are cut off.
+
+        Raises TypeError unless the signal is a CartoonSignal of two band-limited parts.
+        """
         parts = (signal.first, signal.second) if isinstance(signal, CartoonSignal) else (signal,)
         if len(parts) != 2 or not all(isinstance(part, BandLimitedSignal) for part in parts):
             raise TypeError(

@@ -94,7 +94,10 @@ class DeadLeaves(SignalClass):
         return Hypothesis(text, not f.is_complex() and spread <= self.jump * (1 + 1e-12), spread)
 
     def parameters(self, signal: Signal) -> Tensor:
-        """Grey values ``(n, m + 1)``."""
+        """Grey values ``(n, m + 1)``.
+
+        Raises TypeError unless the signal is a DeadLeavesSignal.
+        """
         if not isinstance(signal, DeadLeavesSignal):
             raise TypeError(
                 f"`DeadLeaves.parameters(signal=...)`: got {type(signal).__name__}, expected a DeadLeavesSignal."
@@ -102,7 +105,10 @@ class DeadLeaves(SignalClass):
         return signal.greys
 
     def member(self, parameters: Tensor, grid: Grid, like: Signal | None = None) -> DeadLeavesSignal:
-        """The discs of `like` in other grey values, stretched to run from 0 to J."""
+        """The discs of `like` in other grey values, stretched to run from 0 to J.
+
+        Raises ValueError unless `like` is a DeadLeavesSignal with as many grey values.
+        """
         if not isinstance(like, DeadLeavesSignal) or like.greys.shape != parameters.shape:
             raise ValueError(
                 f"`DeadLeaves.member(like=...)`: got {like!r} for parameters of shape {tuple(parameters.shape)}. "

@@ -109,7 +109,10 @@ class Lipschitz(SignalClass):
         return Hypothesis(text, quotient <= self.constant * (1 + 1e-12) + rounding, quotient)
 
     def parameters(self, signal: Signal) -> Tensor:
-        """Parameters ``(n, P)`` of a PiecewiseLinear or McShane signal."""
+        """Parameters ``(n, P)`` of a PiecewiseLinear or McShane signal.
+
+        Raises TypeError for any other signal.
+        """
         if isinstance(signal, PiecewiseLinear):
             m = signal.values.shape[1]
             free = (signal.gaps / signal.extent[0] - SMALLEST_GAP / m).clamp_min(1e-300)
@@ -126,7 +129,10 @@ class Lipschitz(SignalClass):
         )
 
     def member(self, parameters: Tensor, grid: Grid, like: Signal | None = None) -> PiecewiseLipschitzSignal:
-        """Members with the parameters ``(n, P)``: P = 2 m + 1 in one dimension, (d + 1) m + d in more."""
+        """Members with the parameters ``(n, P)``: P = 2 m + 1 in one dimension, (d + 1) m + d in more.
+
+        Raises ValueError for another P.
+        """
         d, P = grid.ndim, parameters.shape[1]
         m, left = divmod(P - 1, 2) if d == 1 else divmod(P - d, d + 1)
         if parameters.ndim != 2 or left or m < 1:

@@ -109,6 +109,14 @@ def test_png_leaves_no_figure_open(name):
     assert plt.get_fignums() == []
 
 
+def test_the_last_line_of_a_cell_shows_no_arrays():
+    displays = [value for name, value in vars(plot).items() if name.endswith("Display")]
+    assert len(displays) > 15
+    assert {value.__repr__ for value in displays} == {plot.TilingDisplay.__repr__}
+    bank = st.frames.Wavelets(J=2).on(st.Grid.line(32))
+    assert repr(plot.TilingDisplay.from_bank(bank)) == "<TilingDisplay>"
+
+
 def test_several_panels_need_a_place_in_a_grid():
     ax = plt.figure().add_axes((0, 0, 1, 1))
     with pytest.raises(ValueError, match=r"TilingDisplay\.plot\(ax=\.\.\.\)"):

@@ -136,18 +136,19 @@ def example(x, sampling="dilate"):
 
     Returns
     -------
-    float
+    array
+        Signals.
     """
     if x is None:
         raise ValueError(sampling)
-    return 0.0
+    return x
 
 
 def test_the_checks_find_what_they_look_for():
     assert undocumented(example) == ["sampling"]
     assert foreign(example) == ["depth"]
     assert raises_nothing(example) == ["ValueError"]
-    assert shapeless(example) == ["x"]
+    assert shapeless(example) == ["x"] and shapeless(example, "Returns") == ["array"]
     assert not no_result(example) and no_result(walk)
 
 
@@ -177,17 +178,15 @@ def raises_nothing(value):
     return sorted(e for e in raised(value) if e not in sections(own_doc(value)).get("Raises", ""))
 
 
-def shapeless(value):
-    """Arrays among the parameters of which neither the type nor the description says a shape."""
-    entries = items(sections(own_doc(value)).get("Parameters", ""))
-    told = r"\(.*\)|\bshape|\b(?:of|or|to) (?:arrays?|tensors?)\b|\bsequence of\b"
-    return [
-        name
-        for names, kind, text in entries
-        for name in names
-        if re.search(r"\b[aA]rrays?\b|\b[tT]ensors?\b", re.sub(r'"\w*"', "", kind))
-        and not re.search(told, f"{kind} {text}")
-    ]
+def shapeless(value, section="Parameters"):
+    """Arrays among the parameters, or the results, of which neither the type nor the description says a shape."""
+    told = r"\(.*\)|\bshape|\bscalar\b|\blike\b|\b(?:of|or|to) (?:arrays?|tensors?)\b|\bsequence of\b"
+    found = []
+    for names, kind, text in items(sections(own_doc(value)).get(section, "")):
+        kind = kind or ", ".join(names)  # a result has no name
+        if re.search(r"\b[aA]rrays?\b|\b[tT]ensors?\b", re.sub(r'"\w*"', "", kind)):
+            found += [] if re.search(told, f"{kind} {text}") else names
+    return found
 
 
 QUANTITIES = {"amplitude", "angle", "cutoff", "extent", "frequencies", "K", "omega", "phase", "radius", "sample_rate",
@@ -222,8 +221,22 @@ def test_every_error_of_the_body_is_documented():
     assert missing(raises_nothing) == {}
 
 
+def test_errors_of_methods_are_documented():
+    """In the docstring of the method, or in that of its class."""
+    found = {
+        name: [
+            e
+            for e in raised(method)
+            if e not in f"{inspect.getdoc(method)} {own_doc(CLASSES[name.rpartition('.')[0]])}"
+        ]
+        for name, method in METHODS.items()
+    }
+    assert {name: errors for name, errors in found.items() if errors} == {}
+
+
 def test_arrays_have_shapes():
     assert missing(shapeless) == {}
+    assert missing(lambda value: shapeless(value, "Returns")) == {}
 
 
 def test_quantities_have_units():

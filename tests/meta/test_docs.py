@@ -1,4 +1,4 @@
-"""Every Python block of the documentation runs, page by page, and every link leads somewhere."""
+"""Every Python block and every figure of the documentation runs, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -24,27 +24,79 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
-def blocks(page):
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+def blocks(page, kind="python"):
+    """Code of the fenced blocks of a kind, without the options above it."""
+    fence = rf"^```{kind}\n(?::[^\n]*\n)*(.*?)^```"
+    return re.findall(fence, page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+#: Figures that the build makes: (page, its number there, code).
+FIGURES = [(page, k, code) for page in PAGES for k, code in enumerate(blocks(page, r"\{plot\}"), 1)]
+LEADS = ("Statement|Theorem|Criterion", "Hypotheses", "Proof", "On a grid|On samples", "Check")
+
+
+def slug(title):
+    """Anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+
+
+def parts(page):
+    """Text below every heading, those below it included, by anchor; the whole page by ``""``."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    pieces = re.split(r"^(#+) (.*)$", text, flags=re.MULTILINE)[1:]
+    found = {"": text}
+    for k in range(0, len(pieces), 3):
+        below = next((i for i in range(k + 3, len(pieces), 3) if len(pieces[i]) <= len(pieces[k])), len(pieces))
+        found[slug(pieces[k + 1])] = "".join(
+            f"{a} {b}{c}" for a, b, c in zip(*[iter(pieces[k:below])] * 3, strict=True)
+        )
+    return found
+
+
+def run(code, name, monkeypatch):
+    """Execute code as a module of its own, and check that it leaves the settings of torch alone."""
+    module = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    before = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+    with torch.random.fork_rng():
+        exec(compile(code, f"<{name}>", "exec"), module.__dict__)
+    assert (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()) == before
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name)
 def test_code_runs(page, tmp_path, monkeypatch):
     """All blocks of a page, one after another, as a module of its own, in an empty folder; warnings are errors."""
-    module = types.ModuleType(f"code_of_{page.stem}")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
-    before = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
-    with torch.random.fork_rng():
-        exec(compile("\n".join(blocks(page)), f"<{name(page)}>", "exec"), module.__dict__)
+    run("\n".join(blocks(page)), f"code_of_{page.stem}", monkeypatch)
     pyplot.close("all")
-    assert (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()) == before
+
+
+@pytest.mark.parametrize(
+    ("page", "code"), [(page, code) for page, _, code in FIGURES], ids=[f"{name(p)}-{k}" for p, k, _ in FIGURES]
+)
+def test_figures_are_drawn(page, code, tmp_path, monkeypatch):
+    """Each block by itself, as the build runs it; exactly one figure is left open."""
+    monkeypatch.chdir(tmp_path)
+    pyplot.close("all")
+    run(code, f"figure_of_{page.stem}", monkeypatch)
+    assert len(pyplot.get_fignums()) == 1
+    assert max(pyplot.gcf().get_size_inches()) <= 10, "too wide for a phone"
+    pyplot.close("all")
+
+
+def test_every_figure_is_described_in_words():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        described = re.findall(r"^```\{plot\}\n:alt: \S[^\n]{30,}\n\n", text, flags=re.MULTILINE)
+        assert len(described) == text.count("```{plot}"), name(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
-    assert [t for t in targets if not (page.parent / t).exists()] == []
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", parts(page)[""])
+    assert [file for file, _ in links if not (page.parent / file).exists()] == []
+    places = [(page.parent / file if file else page, anchor) for file, anchor in links if anchor]
+    assert [(place.name, anchor) for place, anchor in places if anchor not in parts(place)] == []
 
 
 def test_every_page_is_in_the_index():
@@ -62,14 +114,28 @@ def rows(page):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def test_every_theorem_is_listed_with_its_verifier_and_a_page():
-    folder = ROOT / "docs" / "theory"
-    listed = {row[0].strip("`"): row for row in rows(folder / "index.md")}
-    assert set(theory.THEOREMS) <= set(listed)
+def theorems():
+    """Rows of the tables of theorems: name, the file and the anchor that it leads to, statement, needs, function."""
+    for cells in rows(ROOT / "docs" / "theory" / "index.md"):
+        if found := re.fullmatch(r"\[`?([^`\]]+)`?\]\((\w+\.md)(?:#([\w-]+))?\)", cells[0]):
+            yield found[1], ROOT / "docs" / "theory" / found[2], found[3] or "", *cells[1:]
+
+
+def test_every_theorem_is_listed_with_its_verifier():
+    listed = {key: row for key, *row in theorems()}
+    assert set(theory.THEOREMS) <= set(listed) and len(listed) >= len(theory.THEOREMS) + 14
     for key, theorem in theory.THEOREMS.items():
-        _, statement, needs, check, proof = listed[key]
+        _, _, statement, needs, check = listed[key]
         assert statement and needs and check == f"`verify.{theorem.verifier}`" and hasattr(verify, theorem.verifier)
-        assert (folder / re.search(r"\]\((\w+\.md)\)", proof)[1]).is_file()
+
+
+def test_every_theorem_has_all_its_parts():
+    """Statement, hypotheses, proof, grid and check in the part that the index names; a figure on its page."""
+    for key, page, anchor, _, _, check in theorems():
+        leads = re.findall(r"(?:^#+ |\*)([A-Z][^*\n]*)", parts(page)[anchor], flags=re.MULTILINE)
+        assert [lead for lead in LEADS if not any(re.match(lead, found) for found in leads)] == [], key
+        assert check.strip("`").split(".")[-1] in parts(page)[""], (key, check)
+        assert blocks(page, r"\{plot\}"), key
 
 
 def test_what_is_added_takes_under_thirty_lines():
