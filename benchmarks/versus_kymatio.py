@@ -6,8 +6,9 @@
 
 Every figure is a ratio kymatio / scatter_theory. A repetition runs both, one after the other; the median of the ratios
 is printed with their range. Outputs and gradients are compared first: the largest difference relative to the largest
-value. Memory is the growth of the process's peak in three passes after the transform was built, in a process of its own
-in which a small transform has run, so that the libraries are loaded. Needs the extra ``kymatio``.
+value. Memory is measured in a process of its own in which a small transform has run, so that the libraries are loaded:
+the growth of its peak in three passes after the transform was built, and with what the transform itself holds. Needs
+the extra ``kymatio``.
 """
 
 from __future__ import annotations
@@ -126,28 +127,35 @@ def ratios(
     return found
 
 
-def peak_bytes(name: str, whose: str, what: str, threads: int) -> int:
-    """Growth of the peak memory during three passes, in a fresh process."""
+def peak_bytes(name: str, whose: str, what: str, threads: int) -> dict[str, int]:
+    """Growth of the peak memory during three passes, without and with the transform's own, in a fresh process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--peak-of", name, whose, what, "--threads", str(threads)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(json.loads(done.stdout)["bytes"])
+    return json.loads(done.stdout)
 
 
 def report_peak(name: str, whose: str, what: str) -> None:
     """Print the growth of the peak memory of three passes as JSON (Linux only)."""
     case = next(c for c in CASES if c.name == name)
-    transform = case.theirs() if whose == "kymatio" else case.ours()
     run = forward if what == "forward" else gradient
     small = Case("small", 2, 1 if len(case.shape) == 1 else 4, (64,) * len(case.shape), 1)
     run(small.theirs() if whose == "kymatio" else small.ours(), small.signals())
     x = case.signals()
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    empty = _resting()
+    transform = case.theirs() if whose == "kymatio" else case.ours()
+    built = _resting()
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
     for _ in range(3):
         run(transform, x)
-    print(json.dumps({"bytes": _status("VmHWM") - before}))
+    peak = _status("VmHWM")
+    print(json.dumps({"passes": peak - built, "whole": peak - empty}))
+
+
+def _resting() -> int:
+    """Memory of the process after everything that can be given back was given back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _status("VmRSS")
 
 
 def _status(field: str) -> int:
@@ -174,7 +182,8 @@ def measure(case: Case, options: argparse.Namespace) -> dict[str, object]:
     if options.device == "cpu" and not options.no_memory and sys.platform == "linux":
         for what in ("forward", "gradient"):
             peaks = [peak_bytes(case.name, whose, what, options.threads) for whose in ("kymatio", "ours")]
-            row[f"memory_{what}"] = peaks[0] / max(peaks[1], 1)
+            for part in ("passes", "whole"):
+                row[f"{part}_{what}"] = peaks[0][part] / max(peaks[1][part], 1)
     return row
 
 
@@ -185,7 +194,8 @@ def show(row: dict[str, object]) -> str:
         assert isinstance(values, list)
         return f"{median(values):5.2f} ({min(values):.2f}-{max(values):.2f})"
 
-    memory = " ".join(f"{row[k]:6.1f}" if k in row else "     -" for k in ("memory_forward", "memory_gradient"))
+    figures = [f"{part}_{what}" for part in ("passes", "whole") for what in ("forward", "gradient")]
+    memory = " ".join(f"{row[k]:5.2f}" if k in row else "    -" for k in figures)
     return (
         f"{row['case']:>10} {row['difference']:.1e} {spread(row['forward']):>20} {row['gradient_difference']:.1e} "
         f"{spread(row['backward']):>20} {memory} {row['build']:6.1f}"
@@ -210,7 +220,7 @@ def main() -> None:
         report_peak(*options.peak_of)
         return
     print(f"kymatio / scatter_theory, torch {torch.__version__}, {options.threads} threads, {options.clock} time")
-    print("      case differs      forward              differs  forward + backward   memory (f, f+b)  build")
+    print("      case differs      forward              differs  forward + backward   memory of passes, whole   build")
     for case in CASES:
         if options.cases and case.name not in options.cases:
             continue

@@ -21,7 +21,7 @@ from torch import nn
 
 from scatter_theory import bnn, plot
 
-torch.manual_seed(0)
+torch.manual_seed(0);
 # %% [markdown]
 # ## Estimators
 # ReSTE is a power function with an inner threshold m, below which its multiplier is constant, and an outer one t, beyond which it is zero. Three surrogates go with that one multiplier.
@@ -106,7 +106,7 @@ figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for reduction in ("sum_layer", "pooled", "mean_layer"):
     ax.semilogy(weights.steps, weights.pooled("stability", reduction), label=reduction)
 ax.set(xlabel="step", ylabel="var |g| of the weights")
-ax.legend()
+ax.legend();
 # %% [markdown]
 # And back: the plain layers, with the latent weights as they are now.
 

@@ -122,7 +122,7 @@ for ax, (name, phi) in zip(axes, networks.items(), strict=True):
     ax.set_xticks(n)
     ax.grid(alpha=0.3)
 axes[0].set_ylabel(r"$W_n(f)\,/\,\|f\|^2$")
-axes[1].legend(loc="lower left")
+axes[1].legend(loc="lower left");
 # %% [markdown]
 # ## How many layers?
 # `theory.layers_needed` solves the rate for n: how many layers surely hold a share of the energy of every signal that is band-limited to L. First with

@@ -165,7 +165,7 @@ for ax, (form, found) in zip(axes, bounds.items(), strict=True):
         ax.plot(found[:, n, 0], style, color="C1", label=f"A, layer {n + 1}")
     ax.set(title=form, xlabel="step")
 axes[0].set(ylabel="frame bounds", ylim=(0, 1.05 * max(found.max() for found in bounds.values())))
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8);
 
 # %% [markdown]
 # The bounds of the unconstrained taps by another way, as those of a convolution of torch, exact on the torus. They agree.
@@ -379,4 +379,4 @@ for k, (name, found) in enumerate(defects.items()):
     ax.plot(range(1, 7), found.defects, "os^"[k] + "-", label=name)
     print(f"{name}: {found}")
 ax.set(xlabel="shift in samples", ylabel="defect, relative to the output", ylim=(0, None))
-figure.legend(loc="outside upper center", ncols=3, frameon=False)
+figure.legend(loc="outside upper center", ncols=3, frameon=False);

@@ -107,7 +107,7 @@ for k, name in enumerate(closed):
     ax.plot(rho, closed[name], color=f"C{k}")
     ax.plot(shares, measured[name], "o", color=f"C{k}", label=name)
 ax.set(xlabel="share of weights pruned", ylabel="rate")
-ax.legend()
+ax.legend();
 
 # %% [markdown]
 # ## Rules
@@ -165,7 +165,7 @@ ax.plot([0, 1], [0, 1], color="black", linewidth=0.8)
 for site, mark in zip(prediction.sites, "os^", strict=False):
     ax.plot(site.measured, site.predicted, mark, fillstyle="none", label=site.site)
 ax.set(xlabel="dead rate of a channel, pruned and counted", ylabel="predicted")
-ax.legend()
+ax.legend();
 
 # %% [markdown]
 # ## Activate-while-Pruning, with its controls

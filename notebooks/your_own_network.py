@@ -23,7 +23,7 @@ from torch import nn
 
 from scatter_theory import bnn, certify, pruning
 
-torch.manual_seed(0)
+torch.manual_seed(0);
 
 
 # %%

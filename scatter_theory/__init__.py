@@ -70,6 +70,7 @@ __all__ = [
     "Tanh",
     "Verdict",
     "adapters",
+    "bnn",
     "certify",
     "certify_deformation",
     "data",
@@ -79,6 +80,7 @@ __all__ = [
     "frames",
     "measures",
     "plot",
+    "pruning",
     "reverify",
     "signals",
     "sweep",
@@ -89,6 +91,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     """Rooms on first use: matplotlib and other packages are not loaded before."""
-    if name in ("adapters", "explore", "plot"):
+    if name in ("adapters", "bnn", "explore", "plot", "pruning"):
         return importlib.import_module(f"scatter_theory.{name}")
     raise AttributeError(f"module 'scatter_theory' has no attribute {name!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 
-import cifar
-import study
+from studies.bnn import cifar, study
+from studies.shared.ending import status
 
 RECIPES = ("cifar10", "cifar100", "imagenet")
 
@@ -20,4 +20,4 @@ def wants_recipe(argv: list[str]) -> bool:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    sys.exit((cifar if wants_recipe(arguments) else study).main(arguments))
+    sys.exit(status((cifar if wants_recipe(arguments) else study).main, arguments))

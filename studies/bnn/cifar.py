@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from recipes import PAPER, Preset
-from training import train
 
+from studies.bnn.recipes import PAPER, Preset
+from studies.bnn.training import train
 from studies.shared.batches import Data, Split
 from studies.shared.files import replace_file
 from studies.shared.folders import FolderSplit

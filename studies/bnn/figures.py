@@ -6,9 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from network import POWERS
-from tables import SWEEP, Runs, rows
-
+from studies.bnn.network import POWERS
+from studies.bnn.tables import SWEEP, Runs, rows
 from studies.shared.summary import spread
 
 #: Estimators that are compared over the epochs, with their labels.

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imagenet_models import imagenet_resnet
 from torch import nn
-from training import Recipe
 
 from scatter_theory import bnn
 from scatter_theory.seeds import Seed
+from studies.bnn.imagenet_models import imagenet_resnet
+from studies.bnn.training import Recipe
 
 O_END = 3.0
 

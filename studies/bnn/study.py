@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from figures import draw
-from network import build, estimators
-from tables import claims, linear_accuracy, markdown, read, rows
-from training import Recipe, train
 
+from studies.bnn.figures import draw
+from studies.bnn.network import build, estimators
+from studies.bnn.tables import claims, linear_accuracy, markdown, read, rows
+from studies.bnn.training import Recipe, train
 from studies.shared import command
 from studies.shared.batches import Data
 from studies.shared.command import Study

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from network import POWERS
 from torch import nn
 from torch.nn import functional as F
 
+from studies.bnn.network import POWERS
 from studies.shared.batches import Data
 from studies.shared.summary import accuracy, spread, table_lines
 

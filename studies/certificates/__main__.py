@@ -3,6 +3,7 @@
 import sys
 
 from studies.certificates import study
+from studies.shared.ending import status
 
 if __name__ == "__main__":
-    sys.exit(study.main(sys.argv[1:]))
+    sys.exit(status(study.main, sys.argv[1:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from studies.learned import study
+from studies.shared.ending import status
 
 if __name__ == "__main__":
-    sys.exit(study.main())
+    sys.exit(status(study.main, sys.argv[1:]))

@@ -6,6 +6,7 @@ import sys
 from itertools import pairwise
 
 from studies.pruning import cifar, study
+from studies.shared.ending import status
 
 
 def wants_recipe(argv: list[str]) -> bool:
@@ -15,4 +16,4 @@ def wants_recipe(argv: list[str]) -> bool:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    sys.exit((cifar if wants_recipe(arguments) else study).main(arguments))
+    sys.exit(status((cifar if wants_recipe(arguments) else study).main, arguments))

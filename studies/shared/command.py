@@ -57,12 +57,21 @@ def main(study: Study, argv: Sequence[str] | None = None) -> int:
     data = load(folder, images=plan.images, validation=plan.validation)
     if options.part is not None:
         part, parts = map(int, options.part.split("/"))
-        study.part(plan, data, options.out, part, parts)
+        try:
+            study.part(plan, data, options.out, part, parts)
+        except KeyboardInterrupt:  # The process that started this one hears of it too, and says so.
+            return 130
         return 0
     again = [sys.executable, *study.command, "--data", str(folder), "--out", str(options.out)]
     again += ["--quick"] if options.quick else []
     processes = [subprocess.Popen([*again, "--part", f"{k}/2"]) for k in range(2)]
-    if any([process.wait() for process in processes]):
+    try:
+        failed = any([process.wait() for process in processes])
+    except KeyboardInterrupt:
+        for process in processes:
+            process.wait()
+        raise
+    if failed:
         print("A process failed; the same command continues where it was.", file=sys.stderr)
         return 1
     print(study.summary(plan, data, options.out))

@@ -2,7 +2,8 @@
 
 import sys
 
+from studies.shared.ending import status
 from studies.tightness import study
 
 if __name__ == "__main__":
-    sys.exit(study.main(sys.argv[1:]))
+    sys.exit(status(study.main, sys.argv[1:]))

@@ -13,13 +13,7 @@ from bnn.cifar_files import write_cifar
 from torch import distributed, nn
 
 from scatter_theory import bnn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
-
-import cifar
-import recipes
-import training
-
+from studies.bnn import cifar, recipes, training
 from studies.shared.batches import Data, Split
 from studies.shared.parallel import Place, place
 

@@ -2,8 +2,6 @@
 
 import os
 import pickle
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ import torch
 from bnn.cifar_files import FOLDERS, records, write_cifar, write_images
 from PIL import Image
 from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
 
 from studies.shared import augmentation, readers
 from studies.shared.readers import DataError

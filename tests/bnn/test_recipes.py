@@ -2,11 +2,9 @@
 
 import json
 import math
-import sys
 import warnings
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,14 +12,7 @@ from bnn.cifar_files import FOLDERS, write_cifar, write_images
 from torch import nn
 
 from scatter_theory import bnn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
-
-import cifar
-import imagenet_models
-import recipes
-import training
-
+from studies.bnn import cifar, imagenet_models, recipes, training
 from studies.shared.batches import Data, Split, plan, ready
 from studies.shared.folders import FolderSplit
 from studies.shared.parallel import Place

@@ -4,9 +4,7 @@ import gzip
 import json
 import math
 import statistics
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +12,7 @@ import torch
 from fashion_files import write_fashion, write_idx
 
 from scatter_theory import bnn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "bnn"))
-
-import network
-import study
-import tables
-import training
-
+from studies.bnn import network, study, tables, training
 from studies.shared import fashion
 from studies.shared.batches import Data, Split
 
