@@ -129,8 +129,16 @@ class Features:
     def __iter__(self) -> Iterator[LayerFeatures]:
         return iter(self.layers)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Refused with a TypeError: layers have grids of their own, so that there is no one array."""
+        raise TypeError(
+            "`numpy.asarray(features)`: every layer has a grid of its own. Use `features.flatten().numpy()`."
+        )
+
     def energy(self, by: Literal["layer", "path"] | None = None) -> Tensor:
         """Energy: total ``(*batch,)``, by layer ``(*batch, N + 1)`` or by path ``(*batch, n_paths)``; float64.
+
+        Squares leave float64 where features are beyond 1e154, or all below 1e-162: the energy is then infinite, or 0.
 
         Raises ValueError unless `by` is None, ``"layer"`` or ``"path"``.
         """

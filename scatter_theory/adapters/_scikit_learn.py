@@ -35,7 +35,8 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
     shape : tuple of int, optional
         Samples (N,) or pixels (M, N) of a signal, which is one row of X in C order. Default: (n_features,).
     J : int, optional
-        Octaves. Default: 3, or fewer where the shorter side has fewer than 8 samples.
+        Octaves. Default: 3, or fewer for images whose shorter side has less than 8 pixels, and for lines of less than
+        128 samples.
     Q : int or tuple of int, optional
         Wavelets per octave, in one dimension only. Default: that of ``Scattering1D``.
     L : int, optional
@@ -127,6 +128,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             )
         if self.batch_size < 1:
             raise ValueError(f"`{OWNER}(batch_size=...)`: got {self.batch_size}, expected at least 1 row.")
+        _check_table(X, "fit")
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_features=2)
         self._rows = Rows.of(OWNER, self._built(X) if self.extractor is None else self._given())
         if self._rows.n_samples != X.shape[1]:
@@ -151,6 +153,7 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
             Named by `get_feature_names_out`; another container after ``set_output``.
         """
         check_is_fitted(self)
+        _check_table(X, "transform")
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         features = np.empty((len(X), self._rows.n_features), dtype=self._rows.dtype)
         for start in range(0, len(X), self.batch_size):
@@ -222,7 +225,9 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
                 f"shape {shape}. Flatten signals with `X.reshape(len(X), -1)`, or give their `shape`."
             )
         options = {name: getattr(self, name) for name in (own, "max_order") if getattr(self, name) is not None}
-        J = min(3, int(math.log2(min(shape)))) if self.J is None else self.J
+        # On a line the low-pass has to decay within the signal, which takes 16 times its scale.
+        most = int(math.log2(min(shape))) if len(shape) == 2 else max(int(math.log2(shape[0])) - 4, 1)
+        J = min(3, most) if self.J is None else self.J
         dtype = torch.float32 if X.dtype == np.float32 else torch.float64
         transform = Scattering1D if len(shape) == 1 else Scattering2D
         return transform(J=J, shape=shape, dtype=dtype, **options)
@@ -233,3 +238,12 @@ class ScatteringTransformer(TransformerMixin, BaseEstimator):
         given = getattr(self.extractor, "dtype", None)
         tags.transformer_tags.preserves_dtype = [kinds[given]] if given in kinds else ["float64", "float32"]
         return tags
+
+
+def _check_table(X: Any, method: str) -> None:
+    """Refuse a stack of images, and say how it becomes a table."""
+    if getattr(X, "ndim", 2) > 2:
+        raise ValueError(
+            f"`{OWNER}.{method}(X)`: got an array of shape {tuple(X.shape)}, expected a table with one signal per row. "
+            "Flatten signals with `X.reshape(len(X), -1)`, and give `shape` where no extractor is given."
+        )

@@ -13,6 +13,7 @@ from scatter_theory.plot._style import COLOURS, MARKERS, spans_decades
 
 #: Power of the size of the displacement that the bound of each class promises.
 _EXPONENTS = {"deformation_cartoon": 0.5}
+_BAR = {"marker": "_", "markersize": 14, "markeredgewidth": 1.6, "linestyle": "none"}
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -100,7 +101,9 @@ class DeformationDisplay(Display):
         self.artists["measured"] = [
             self._points(ax, i, output, values, style) for i, (output, values) in enumerate(self.curves.items())
         ]
-        self.artists["bounds"] = [self._own_bound(ax, i) for i in range(len(self.bounds))]
+        self.artists["bounds"] = [self._own_bound(ax, output) for output in self.bounds]
+        if self.bounds:  # Every bar has the colour of its points, so that the entry has none of them.
+            ax.plot([], [], color="#777777", label="bounds of these signals", **_BAR)
         if self.worst is not None:
             output, index = self.worst
             ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgecolor": "black"}
@@ -129,12 +132,9 @@ class DeformationDisplay(Display):
         }
         return ax.plot(self.x, np.where(values > 0, values, np.nan), **options)[0]
 
-    def _own_bound(self, ax: Any, i: int) -> Any:
-        output = list(self.bounds)[i]
+    def _own_bound(self, ax: Any, output: str) -> Any:
         colour = COLOURS[list(self.curves).index(output) % len(COLOURS)]
-        label = "bounds of these signals" if i == 0 else None
-        bar = {"marker": "_", "markersize": 14, "markeredgewidth": 1.6, "linestyle": "none"}
-        return ax.plot(self.x, self.bounds[output], color=colour, label=label, zorder=2, **bar)[0]
+        return ax.plot(self.x, self.bounds[output], color=colour, zorder=2, **_BAR)[0]
 
     def _ticks(self, ax: Any) -> None:
         """Labels at powers of ten; also at twice and five times them where the sizes span little."""

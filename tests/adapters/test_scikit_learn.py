@@ -4,6 +4,7 @@ import itertools
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_refusals(case):
         (lambda X: X * np.nan, "contains NaN"),
         (lambda X: X + 1j, "Complex data not supported"),
         (lambda X: X[0], "Expected 2D array, got 1D"),
-        (lambda X: X.reshape(-1, 8, 8), "dim 3"),
+        (lambda X: X.reshape(-1, 8, 8), r"Flatten signals with `X.reshape\(len\(X\), -1\)`"),
         (lambda X: X[:, :50], "50 features"),
         (lambda X: __import__("scipy.sparse").sparse.csr_array(X), "(?i)sparse"),
     ],
@@ -213,6 +214,13 @@ def test_bad_tables(spoil, message):
     transformer = ScatteringTransformer(shape=(8, 8), J=1).fit(DIGITS[:3])
     with pytest.raises((TypeError, ValueError), match=message):
         transformer.transform(spoil(DIGITS[:3]))
+
+
+def test_the_default_of_a_line_does_not_warn():
+    for n, J in ((32, 1), (64, 2), (100, 2), (128, 3), (500, 3)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert ScatteringTransformer().fit(np.eye(2, n)).extractor_.J == J
 
 
 def test_not_fitted():

@@ -737,3 +737,9 @@ def test_distance_is_the_norm_of_the_difference():
     assert torch.allclose(f.distance(h), direct, rtol=1e-13)
     assert torch.allclose(f.distance(h, "layer").square().sum(-1), direct**2, rtol=1e-13)
     assert f.distance(h, "path").shape == (3, len(f.paths))
+
+
+def test_features_are_no_single_array():
+    features = st.FeatureExtractor([st.Layer(st.frames.Wavelets(J=2))], st.Grid.line(16))(np.ones(16))
+    with pytest.raises(TypeError, match=r"flatten\(\)"):
+        np.asarray(features)
