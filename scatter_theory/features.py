@@ -131,7 +131,7 @@ class Features:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Refused with a TypeError: layers have grids of their own, so that there is no one array."""
-        raise TypeError(
+        raise TypeError("`numpy.asarray(features)`: every layer has its own grid. Use `features.flatten().numpy()`.")
             "`numpy.asarray(features)`: every layer has a grid of its own. Use `features.flatten().numpy()`."
         )
 
