@@ -132,8 +132,6 @@ class Features:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Refused with a TypeError: layers have grids of their own, so that there is no one array."""
         raise TypeError("`numpy.asarray(features)`: every layer has its own grid. Use `features.flatten().numpy()`.")
-            "`numpy.asarray(features)`: every layer has a grid of its own. Use `features.flatten().numpy()`."
-        )
 
     def energy(self, by: Literal["layer", "path"] | None = None) -> Tensor:
         """Energy: total ``(*batch,)``, by layer ``(*batch, N + 1)`` or by path ``(*batch, n_paths)``; float64.
