@@ -57,7 +57,10 @@ class Recording:
         object.__setattr__(self, "values", values)
 
     def binned(self, factor: int) -> Recording:
-        """Means over blocks of `factor` samples per axis, on the coarser grid; the shape must be divisible."""
+        """Means over blocks of `factor` samples per axis, on the coarser grid; the shape must be divisible.
+
+        Raises ValueError for a factor that is no whole number or does not divide the shape.
+        """
         shape = self.grid.shape
         if not is_whole(factor) or factor < 1 or any(n % int(factor) for n in shape):
             raise ValueError(f"`binned(factor=...)`: got {factor!r}, expected a whole number that divides {shape}.")
@@ -70,7 +73,10 @@ class Recording:
         return Recording(self.name, split.mean(axis=tuple(range(-1, -2 * d, -2))), grid, note)
 
     def windows(self, shape: Sequence[int]) -> Recording:
-        """All windows of that shape, side by side, as a batch ``(n, *shape)``; the remainder is dropped."""
+        """All windows of that shape, side by side, as a batch ``(n, *shape)``; the remainder is dropped.
+
+        Raises ValueError for a window that is longer than the recording, or has another number of axes.
+        """
         shape, whole = tuple(shape), self.grid.shape
         if len(shape) != len(whole) or any(
             not is_whole(m) or not 1 <= m <= n for m, n in zip(shape, whole, strict=True)

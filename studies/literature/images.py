@@ -1,4 +1,4 @@
-"""Fashion-MNIST and the digits of scikit-learn, and the classifier that all parts on images share."""
+"""Fashion-MNIST and the digits of scikit-learn, their features, and what a classifier makes of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from studies.fashion_mnist.classifier import PENALTIES, Standardised, errors
 from studies.fashion_mnist.dataset import load
 
 #: Images to features ``(count, n)``.
@@ -61,6 +60,25 @@ def digits(train: int) -> Images:
     return Images(images, torch.from_numpy(found.target[order].astype(np.int64)), train)
 
 
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a classifier makes of features.
+
+    Parameters
+    ----------
+    wrong : (tests,) bool tensor
+        Wrong answers on the test images.
+    validation : float
+        Error in per cent on training images that were left out, with the constants that have been chosen by it.
+    chosen : dict
+        These constants by name.
+    """
+
+    wrong: Tensor
+    validation: float
+    chosen: dict[str, float]
+
+
 @torch.no_grad()
 def extracted(features: Features, images: Tensor) -> Tensor:
     """Features of all images, in batches."""
@@ -80,18 +98,14 @@ def resampled(values: Tensor, samples: int) -> Tensor:
     return values
 
 
-def wrong(features: Tensor, data: Images) -> tuple[Tensor, float]:
-    """Wrong predictions of ridge regression on the test images, and its penalty; see ``fashion_mnist/classifier``."""
-    n = data.train
-    return errors(features[:n], data.labels[:n], features[n:], data.labels[n:])
+def standardised(features: Tensor, train: int) -> Tensor:
+    """Features with mean 0 and variance 1 over the first `train` images.
 
-
-def errors_by_penalty(features: Tensor, data: Images) -> dict[float, float]:
-    """Test errors in per cent of the same classifier, for each penalty among which `wrong` chooses."""
-    n = data.train
-    whole = Standardised.of(features[:n], data.labels[:n])
-    missed = {p: whole.predict(features[n:], p) != data.labels[n:] for p in PENALTIES}
-    return {p: 100 * float(flags.double().mean()) for p, flags in missed.items()}
+    A feature that varies less than a millionth of the one that varies most is rounding, and becomes 0.
+    """
+    deviation = features[:train].std(0)
+    scale = torch.where(deviation > 1e-6 * deviation.max(), deviation, torch.inf)
+    return (features - features[:train].mean(0)).div_(scale)
 
 
 def packed(flags: Tensor) -> str:

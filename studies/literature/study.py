@@ -50,19 +50,17 @@ def summarise(letter: str, done: Sequence[Job], out: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the parts; 0 when all is done, 2 when the images are missing."""
+    """Run the parts; 0 when all is done, 2 when the images or the textures are missing."""
     options = _arguments(argv)
     letters = sorted(set(options.part or PARTS))
-    folder = None
-    if set(letters) & set(ON_IMAGES):
-        try:
-            folder = find(options.data)
-        except FileNotFoundError as error:
-            print(error, file=sys.stderr)
-            return 2
+    try:
+        folder = find(options.data) if set(letters) & set(ON_IMAGES) else None
+        plans = {letter: jobs(letter, quick=options.quick, folder=folder) for letter in letters}
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
     torch.set_num_threads(1)
-    for letter in letters:
-        planned = jobs(letter, quick=options.quick, folder=folder)
+    for letter, planned in plans.items():
         for job in planned:
             run(job, options.out)
         print(summarise(letter, planned, options.out))

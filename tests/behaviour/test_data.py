@@ -98,3 +98,27 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pywt.data", None)
     with pytest.raises(FileNotFoundError, match="pip install PyWavelets"):
         st.data.camera()
+
+
+@pytest.mark.parametrize("name", st.data.TEXTURES)
+def test_textures_are_the_photographs_of_the_package(name):
+    import skimage.data
+
+    recording = st.data.texture(name)
+    assert np.array_equal(recording.values, getattr(skimage.data, name)()) and recording.grid.shape == (512, 512)
+    assert recording.name == name and recording.grid.unit == "pixel"
+    for word in ("scikit-image", f"skimage.data.{name}", "CC0"):
+        assert word in recording.description
+
+
+def test_textures_that_are_not_there_are_named(monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match=r"got 'sand', expected one of 'brick', 'grass', 'gravel'"):
+        st.data.texture("sand")
+    import skimage
+
+    monkeypatch.setattr(skimage, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(FileNotFoundError, match=r"missing or incomplete .*pip install scikit-image"):
+        st.data.texture("grass")
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(FileNotFoundError, match=r"`texture\('gravel'\)`: scikit-image.*pip install scikit-image"):
+        st.data.texture("gravel")

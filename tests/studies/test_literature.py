@@ -1,8 +1,10 @@
-"""The study of the literature: tiny runs of all parts, resume, and what its functions promise."""
+"""The study of the literature: tiny runs of all parts, their tables, resume, and what is recorded."""
 
 import csv
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,22 @@ from fashion_files import write_fashion
 
 import scatter_theory as st
 from scatter_theory import theory
-from studies.literature import architectures, budget, decay, discrete, images, importance, invariance, jobs, study
+from studies.literature import (
+    architectures,
+    budget,
+    compared,
+    decay,
+    discrete,
+    images,
+    importance,
+    invariance,
+    jobs,
+    kernel,
+    study,
+    textures,
+)
 
-#: Combinations of part a, and frames of part f, that the tiny run makes.
-SOME = ("Haar, modulus, max", "biorthogonal, sigmoid - 1/2, none")
+RESULTS = Path(study.__file__).parent / "results"
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,11 +43,13 @@ def shortened():
         patch.setattr(architectures, "NONLINEARITIES", {"modulus": st.Modulus()})
         patch.setattr(architectures, "POOLINGS", {"none": st.NoPooling(), "max": st.Max(2)})
         patch.setattr(discrete, "OTHERS", ("pixels", "kymatio"))
-        patch.setattr(discrete, "BY_PENALTY", ("kymatio",))
+        patch.setattr(kernel, "MULTIPLES", (0.5, 1.0))
+        patch.setattr(kernel, "COSTS", (1.0, 10.0))
         patch.setattr(architectures, "sampled", lambda phi, x: torch.cat([v.values.mean((-2, -1)) for v in phi(x)], 1))
         patch.setattr(architectures, "transform", _coarse(architectures.transform))
-        patch.setattr(budget, "FRAMES", {name: budget.FRAMES[name] for name in ("tensor wavelets", "Haar")})
-        patch.setattr(budget, "BUDGETS", {k: budget.Budget(1, 5, n, 4) for k, n in (("fashion", 14), ("digits", 4))})
+        for module in (compared, budget, textures):
+            patch.setattr(module, "FRAMES", {name: compared.FRAMES[name] for name in ("tensor wavelets", "Haar")})
+        patch.setattr(budget, "BUDGETS", {k: compared.Budget(1, 5, n, 4) for k, n in (("fashion", 14), ("digits", 4))})
         patch.setattr(importance, "LEVELS", 1)
         with pytest.MonkeyPatch.context() as figures:
             for part in study.PARTS.values():
@@ -63,118 +79,6 @@ def table(out, name):
         return list(csv.DictReader(file))
 
 
-# --- networks and functions ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SOME)
-def test_discrete_networks_have_the_paths_and_features_of_the_architecture(name):
-    """1 + 9 + 54 paths; every frame has upper bound 1 and every layer is admissible; 7 x 7 samples of each output."""
-    phi = architectures.network(name, 28)
-    assert phi.plan().paths == (1, 9, 54)
-    assert phi.banks[0].bounds().B.value == pytest.approx(1, abs=1e-9)
-    assert phi.certified_lipschitz().value <= 1 + 1e-9
-    x = torch.rand(2, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert architectures.sampled(phi, x).shape == (2, 64 * 49)
-    # Samples of the modulus of Haar differences: the finest horizontal one of a ramp is half of its slope everywhere.
-    ramp = torch.arange(28, dtype=torch.float32).expand(1, 28, 28) / 28
-    if name.startswith("Haar, modulus"):
-        maps = phi.propagate(ramp, (0,))[0, :, 1:-1]
-        expected = {0.0, 0.5 / 28}
-        assert any(torch.allclose(maps, torch.full_like(maps, e), atol=1e-6) for e in expected)
-
-
-@pytest.mark.parametrize("pooling", architectures.POOLINGS)
-def test_all_combinations_have_as_many_features_on_the_digits(pooling):
-    """1 + 3 + 9 paths on 4 x 4 samples."""
-    phi = architectures.network(f"biorthogonal, ReLU, {pooling}", 8)
-    assert architectures.sampled(phi, torch.rand(2, 8, 8)).shape == (2, 13 * 16)
-
-
-def test_the_network_of_the_other_study_has_its_features():
-    """1 + 24 paths with 7 x 7 samples, 72 with 5 x 5."""
-    x = torch.rand(2, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert architectures.frozen("T1 best")(x).shape == (2, 25 * 49 + 72 * 25)
-
-
-def test_the_forest_sees_all_outputs_of_its_architecture():
-    assert [layer.values[0].numel() for layer in importance.network(28)(torch.rand(1, 28, 28))] == [
-        784, 9 * 784, 54 * 196, 270 * 49,
-    ]  # fmt: skip
-
-
-def test_displaced_images_keep_all_their_pixels():
-    x = torch.rand(20, 28, 28, generator=torch.Generator().manual_seed(1))
-    moved = importance.displaced(x, torch.Generator().manual_seed(2))
-    assert moved.shape == (20, 36, 36)
-    places = set()
-    for image, other in zip(x, moved, strict=True):
-        found = [(r, c) for r in range(9) for c in range(9) if torch.equal(other[r : r + 28, c : c + 28], image)]
-        assert len(found) == 1 and other.sum() == pytest.approx(float(image.sum()), rel=1e-5)
-        places.update(found)
-    assert len(places) > 10
-
-
-@pytest.mark.parametrize("m", [9, 10])
-def test_resampled_outputs_are_values_of_the_interpolant(m):
-    def wave(n, k, phase):
-        return torch.cos(2 * math.pi * k * torch.arange(n, dtype=torch.float64) / n + phase)
-
-    def image(n):
-        return 1 + wave(n, 3, 0.4)[:, None] * wave(n, 4, 1.0)[None]
-
-    assert torch.allclose(images.resampled(image(m)[None], 7), image(7)[None], atol=1e-12)
-    if m % 2 == 0:
-        edge = torch.cos(math.pi * torch.arange(m, dtype=torch.float64)).expand(1, m, m)
-        expected = torch.cos(math.pi * m * torch.arange(7, dtype=torch.float64) / 7).expand(1, 7, 7)
-        assert torch.allclose(images.resampled(edge, 7), expected, atol=1e-12)
-
-
-def test_all_features_of_a_budget_are_as_many():
-    """Orders 0 to 2 of kymatio with L angles: 1 + 2 L + L^2 paths for two octaves, 1 + L for one."""
-    large, small = budget.BUDGETS["fashion"], budget.BUDGETS["digits"]
-    assert (large.paths, large.samples) == (1 + 2 * large.angles + large.angles**2, 28 / 2**large.J)
-    assert (small.paths, small.samples) == (1 + small.angles, 8 / 2**small.J)
-
-
-def test_the_strongest_paths_are_those_of_most_energy():
-    phi = budget.network(st.frames.TensorWavelets(J=1), 8, st.AllPaths())
-    x = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
-    exact = phi.rebuilt(engine="exact", dtype=torch.float64)
-    energy = {step.path: float(exact.grid.energy(step.S).mean()) for step in exact.walk(x.double())}
-    paths, share = budget.strongest(phi, x, 4)
-    assert set(paths) == set(sorted(energy, key=energy.__getitem__)[-4:])
-    assert share == pytest.approx(sum(energy[q] for q in paths) / sum(energy.values()), rel=1e-3)
-    kept = budget.transform(phi, paths, 4)(x)
-    assert kept.shape == (3, 4 * 16)
-
-
-def test_weyl_heisenberg_bands_are_tight_and_have_the_gap_of_the_theorem():
-    bank = decay.weyl_heisenberg().on(st.Grid.line(decay.SAMPLES))
-    A, B = bank.bounds()
-    assert pytest.approx(1, abs=1e-12) == A and pytest.approx(1, abs=1e-12) == B
-    bins = torch.fft.fftfreq(decay.SAMPLES) * decay.SAMPLES
-    low = bins[bank.spectra[0] != 0]
-    # [R/2, 5R/2], whose ends have no power.
-    assert (float(low.min()), float(low.max())) == (decay.SPACING / 2 + 1, 5 * decay.SPACING / 2 - 1)
-    assert bank.output[0].abs() == pytest.approx(1)
-
-
-def test_counts_of_layers_are_those_of_the_table():
-    """W_2 <= 1 - share is enough for N = 1; what is not reached has no count."""
-    rows = [decay.Row("x", "noise", n, w, 1.0) for n, w in ((1, 0.6), (2, 0.2), (3, 0.06))]
-    counts = [decay._enough(rows, "noise", s) for s in decay.SHARES]
-    assert counts == [1, 1, 2, None, None]
-
-
-def test_flags_survive_packing():
-    flags = torch.rand(37, generator=torch.Generator().manual_seed(0)) < 0.3
-    assert torch.equal(images.unpacked(images.packed(flags), 37), flags)
-    assert images.packed(torch.tensor([True, False, False, False, False, False, False, True])) == "81"
-
-
-# --- the whole study --------------------------------------------------------------------------------------------------
-
-
 def test_bounds_hold_in_the_tables(finished):
     _, out = finished
     for row in table(out, "c_decay"):
@@ -192,25 +96,52 @@ def test_bounds_hold_in_the_tables(finished):
 
 def test_tables_of_classifiers_hold_what_the_runs_say(finished):
     _, out = finished
-    runs = {p.stem: json.loads(p.read_text())["found"] for p in (out / "runs").glob("a-fashion-60-*.json")}
-    missed = {r["network"]: images.unpacked(r["wrong"], r["count"]).double() for r in runs.values()}
-    rows = {r["network"]: r for r in table(out, "a_discrete") if (r["data"], r["train"]) == ("fashion", "60")}
-    assert set(rows) == {"pixels", "kymatio", "Haar, modulus, none", "Haar, modulus, max"}
-    assert rows["kymatio"]["minus_kymatio"] == ""
-    for name, row in rows.items():
-        assert float(row["error"]) == pytest.approx(100 * float(missed[name].mean()), rel=1e-5)
-        if name != "kymatio":
-            gap = 100 * (missed[name] - missed["kymatio"])
-            assert float(row["minus_kymatio"]) == pytest.approx(float(gap.mean()), abs=1e-4)
-            assert float(row["minus_kymatio_error"]) == pytest.approx(float(gap.std()) / 40**0.5, abs=1e-4)
-    chosen = {float(r["penalty"]): float(r["error"]) for r in table(out, "a_penalties")}
-    assert chosen[float(rows["kymatio"]["penalty"])] == pytest.approx(float(rows["kymatio"]["error"]))
-    assert len(chosen) == 9
+    runs = [json.loads(p.read_text())["found"] for p in (out / "runs").glob("a-fashion-60-*.json")]
+    for classifier in discrete.CLASSIFIERS:
+        fits = {r["network"]: r["classifiers"][classifier] for r in runs}
+        missed = {name: images.unpacked(fit["wrong"], 40).double() for name, fit in fits.items()}
+        rows = {
+            r["network"]: r
+            for r in table(out, "a_discrete")
+            if (r["data"], r["train"], r["classifier"]) == ("fashion", "60", classifier)
+        }
+        assert set(rows) == {"pixels", "kymatio", "Haar, modulus, none", "Haar, modulus, max"}
+        assert rows["kymatio"]["minus_kymatio"] == ""
+        for name, row in rows.items():
+            assert float(row["error"]) == pytest.approx(100 * float(missed[name].mean()), rel=1e-5)
+            assert {k: float(row[k]) for k in fits[name]["chosen"]} == pytest.approx(fits[name]["chosen"], rel=1e-5)
+            if name != "kymatio":
+                gap = 100 * (missed[name] - missed["kymatio"])
+                assert float(row["minus_kymatio"]) == pytest.approx(float(gap.mean()), abs=1e-4)
+                assert float(row["minus_kymatio_error"]) == pytest.approx(float(gap.std()) / 40**0.5, abs=1e-4)
+    large = {(r["classifier"], r["network"]) for r in table(out, "a_discrete") if r["train"] == "90"}
+    some = {"pixels", "kymatio", "Haar, modulus, max"}
+    assert large == {("linear", n) for n in {*some, "Haar, modulus, none"}} | {("RBF", n) for n in some}
     for kind in importance.KINDS:
         rows = [r for r in table(out, "b_importance") if r["images"] == kind]
         assert sum(float(r["importance"]) for r in rows) == pytest.approx(1, abs=1e-5)
-    assert all(float(r["lowest"]) <= float(r["error"]) for r in table(out, "f_budget"))
     assert {(r["data"], int(r["features"])) for r in table(out, "f_budget")} == {("fashion", 5 * 14**2), ("digits", 80)}
+
+
+def test_the_table_of_textures_is_that_of_the_runs(finished):
+    _, out = finished
+    rows = {(r["frame"], int(r["train"])): r for r in table(out, "f_textures")}
+    assert set(rows) == {(name, n) for name in ("kymatio", "tensor wavelets", "Haar") for n in (5, 112)}
+    runs = {
+        p.stem.split("-", 3)[3]: json.loads(p.read_text())["found"] for p in (out / "runs").glob("f-textures-*.json")
+    }
+    for (frame, count), row in rows.items():
+        shares = {}
+        for name in ("kymatio", frame.replace(" ", "-").lower()):
+            run = next(r for r in runs[name]["runs"] if r["train"] == count)
+            assert run["draws"] == (2 if count == 5 else 1)
+            shares[name] = np.frombuffer(bytes.fromhex(run["wrong"]), np.uint8) / run["draws"]
+        gap = 100 * (shares[name] - shares["kymatio"])
+        assert int(row["tests"]) == len(gap) == 2 * 3 * 112
+        assert float(row["error"]) == pytest.approx(100 * shares[name].mean(), abs=1e-4)
+        if frame != "kymatio":
+            assert float(row["minus_kymatio"]) == pytest.approx(gap.mean(), abs=1e-4)
+            assert float(row["minus_kymatio_error"]) == pytest.approx(gap.std(ddof=1) / len(gap) ** 0.5, abs=1e-4)
 
 
 def test_an_interrupted_study_continues_and_refuses_other_settings(finished, monkeypatch):
@@ -232,6 +163,29 @@ def test_missing_images_are_named(tmp_path, capsys):
     assert "`dataset-fashion-mnist`" in capsys.readouterr().err
     with pytest.raises(ValueError, match="has 100 images"):
         images.fashion(write_fashion(tmp_path), 101, 40)
+
+
+def test_missing_textures_are_named_before_anything_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    folder = write_fashion(tmp_path)
+    assert study.main(["--quick", "--part", "f", "--data", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "pip install scikit-image" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_the_large_table_has_the_combinations_that_the_training_images_choose():
+    """Of the recorded results, by the errors on left-out training images alone."""
+    with (RESULTS / "a_discrete.csv").open() as file:
+        small = [r for r in csv.DictReader(file) if r["train"] == str(discrete.FULL.train)]
+    best = []
+    for classifier in discrete.CLASSIFIERS:
+        grid = {
+            r["network"]: float(r["validation"])
+            for r in small
+            if r["classifier"] == classifier and r["network"].count(", ") == 2
+        }
+        assert len(grid) == 32
+        best.append(min(grid, key=grid.__getitem__))
+    assert tuple(best) == discrete.FULL.best
 
 
 def test_a_job_is_measured_once(tmp_path):
