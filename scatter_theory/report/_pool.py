@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
 import sys
 import time
@@ -105,8 +106,11 @@ class Progress:
             return
         rate = (self.clock() - self.started) / (self.done - self.before)
         left = rate * (self.total - self.done)
-        found = ", ".join(f"{number} {name}" for name, number in outcomes.items() if number)
-        text = f"{self.done} of {self.total} tasks, {found}, about {left:.0f} s left"
+        found = [f"{number} {name}" for name, number in outcomes.items() if number]
+        text = ", ".join([f"{self.done} of {self.total} tasks", *found, f"about {left:.0f} s left"])
         end = "\n" if not self.live or self.done == self.total else ""
-        self.stream.write(("\r" if self.live else "") + text.ljust(78) + end)
+        if self.live:  # A line that wraps is not written over by the next one.
+            width = shutil.get_terminal_size().columns - 1
+            text = "\r" + text[:width].ljust(width)
+        self.stream.write(text + end)
         self.stream.flush()

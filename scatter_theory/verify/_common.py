@@ -89,6 +89,19 @@ def checked_effort(effort: Any) -> Effort:
     return effort
 
 
+def checked_shifts(owner: str, shifts: Any) -> Any:
+    """The shifts themselves, given to the verifier `owner`.
+
+    Raises
+    ------
+    TypeError
+        If they are one number, or text.
+    """
+    if isinstance(shifts, (int, float, str)) or getattr(shifts, "ndim", 1) == 0:
+        raise TypeError(f"`{owner}(shifts=...)`: got {shifts!r}, expected a list of shifts in samples, e.g. [1, 4].")
+    return shifts
+
+
 def candidates(phi: FeatureExtractor, signals: Tensor, effort: Effort, generator: torch.Generator) -> dict[str, Tensor]:
     """Pools of single signals by mode of search; empty modes are left out."""
     checked_effort(effort)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from scatter_theory.verify._common import (
     Progress,
     as_array,
     candidates,
+    checked_shifts,
     chunk_size,
     finish,
     given,
@@ -59,7 +61,7 @@ def covariance(
     Raises
     ------
     TypeError, ValueError
-        For signals that `FeatureExtractor.forward` refuses, and for shifts that are not whole.
+        For signals that `FeatureExtractor.forward` refuses, and for shifts that are not whole or no list.
 
     Notes
     -----
@@ -127,8 +129,8 @@ def _whole_shifts(phi: FeatureExtractor, shifts: Any, product: int) -> list[tupl
     if shifts is None:
         return [tuple(product * (k + axis) for axis in range(d)) for k in (1, 3, 7)]
     moves = []
-    for shift in shifts:
-        move = tuple(shift) if isinstance(shift, Sequence) else (shift,) * d
+    for shift in checked_shifts("covariance", shifts):
+        move = tuple(shift) if np.ndim(shift) else (shift,) * d
         if len(move) != d or any(float(m) != int(m) for m in move):
             raise ValueError(
                 f"`covariance(shifts=...)`: got {shift!r}, expected whole numbers of samples; `translation` takes "

@@ -22,6 +22,7 @@ from scatter_theory.verify._common import (
     TINY,
     Progress,
     as_array,
+    checked_effort,
     finish,
     layer_constants,
     worst_cell,
@@ -64,7 +65,7 @@ def frame(
     Raises
     ------
     TypeError
-        If `frame` is neither a frame nor a bank, or a frame without grid.
+        If `frame` is neither a frame nor a bank, or a frame without grid, or `effort` is no `Effort`.
     """
     started = time.perf_counter()
     rng, seed = seeded(generator)
@@ -81,7 +82,7 @@ def frame(
         "seed": seed,
         "grid": bank.grid,
     }
-    pools = _signals(bank, real, effort, rng)
+    pools = _signals(bank, real, checked_effort(effort), rng)
     if not pools:
         return finish("frame", bank.description or bank, notes=(NO_DATA,), **common)
 

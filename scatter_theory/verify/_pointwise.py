@@ -23,6 +23,7 @@ from scatter_theory.verify._common import (
     TINY,
     Progress,
     as_array,
+    checked_effort,
     finish,
     safe_ratio,
 )
@@ -55,7 +56,7 @@ def nonlinearity(
     Raises
     ------
     TypeError
-        If `rho` is not a non-linearity.
+        If `rho` is not a non-linearity, or `effort` is no `Effort`.
     """
     started = time.perf_counter()
     if not isinstance(rho, Nonlinearity):
@@ -63,7 +64,7 @@ def nonlinearity(
     rng, seed = seeded(generator)
     L = rho.lipschitz
     common = {"x_label": "pair", "constants": {"L": L}, "hypotheses": [], "started": started, "seed": seed}
-    pools = _point_pairs(effort, rng)
+    pools = _point_pairs(checked_effort(effort), rng)
     if not pools:
         return finish("nonlinearity", rho, notes=(NO_DATA,), **common)
 
@@ -151,7 +152,7 @@ def pooling(
     Raises
     ------
     TypeError
-        If `pool` is not a pooling.
+        If `pool` is not a pooling, or `effort` is no `Effort`.
     ValueError
         If it does not fit the mode or the grid.
     """
@@ -169,7 +170,7 @@ def pooling(
         "grid": grid,
     }
     subject = f"{pool!r}, {sampling}"
-    pools = _map_pairs(grid, pool, effort, rng)
+    pools = _map_pairs(grid, pool, checked_effort(effort), rng)
     if not pools:
         return finish("pooling", subject, notes=(NO_DATA,), **common)
 

@@ -123,7 +123,7 @@ def deformation_rate(
     """
     if sup_tau is None:
         sup_tau = np.geomspace(max(phi.grid.extent) / 20 / RANGE, max(phi.grid.extent) / 20, COUNT).tolist()
-    if len(sup_tau) < 3:
+    if np.ndim(sup_tau) == 1 and len(sup_tau) < 3:
         raise ValueError(f"`deformation_rate(sup_tau=...)`: got {len(sup_tau)} sizes, expected at least 3.")
     check = deformation(phi, signals, sup_tau=sup_tau, effort=effort, generator=generator, **options)
     fits = {}

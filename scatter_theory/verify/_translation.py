@@ -30,6 +30,7 @@ from scatter_theory.verify._common import (
     admissible,
     as_array,
     candidates,
+    checked_shifts,
     chunk_size,
     constant_row,
     finish,
@@ -222,13 +223,9 @@ def _shifts(phi: FeatureExtractor, shifts: Sequence[float | Sequence[float]] | N
         limit = 1 / (math.pi * max(phi.banks[0].decay_constant().value * h[0], 1e-9))
         powers = [4**k for k in range(8) if 4**k <= max(1.0, limit / 2) and 4**k * stride < phi.grid.shape[0] / 2]
         shifts = [stride * p for p in (powers or [1])]
-    if isinstance(shifts, (int, float, str)):
-        raise TypeError(
-            f"`translation(shifts=...)`: got {shifts!r}, expected a list of shifts in samples, e.g. [1, 4]."
-        )
     moves = []
-    for shift in shifts:
-        samples = tuple(float(s) for s in shift) if isinstance(shift, Sequence) else (float(shift),) + (0.0,) * (d - 1)
+    for shift in checked_shifts("translation", shifts):
+        samples = tuple(float(s) for s in shift) if np.ndim(shift) else (float(shift),) + (0.0,) * (d - 1)
         if len(samples) != d or not all(math.isfinite(s) for s in samples) or not any(samples):
             raise ValueError(
                 f"`translation(shifts=...)`: got {shift!r}, expected a non-zero number or {d} numbers, in samples."

@@ -380,6 +380,23 @@ GUESSES = {
     ),
     "effort of a suite": (lambda phi, f: st.verify.suite(phi, f, effort={}), TypeError, "expected an Effort"),
     "one shift": (lambda phi, f: st.verify.translation(phi, f, shifts=1), TypeError, r"list of shifts .* \[1, 4\]"),
+    "one shift of NumPy": (
+        lambda phi, f: st.verify.translation(phi, f, shifts=np.int64(1)), TypeError, r"list of shifts .* \[1, 4\]",
+    ),
+    "one shift of covariance": (
+        lambda phi, f: st.verify.covariance(phi, f, shifts=1), TypeError, r"`covariance.* expected a list of shifts",
+    ),
+    "effort of a frame": (lambda phi, f: st.verify.frame(phi.banks[0], effort=3), TypeError, "expected an Effort"),
+    "effort of a function": (
+        lambda phi, f: st.verify.nonlinearity(st.ReLU(), effort=3), TypeError, "expected an Effort",
+    ),
+    "effort of a pooling": (
+        lambda phi, f: st.verify.pooling(st.Subsample(2), phi.grid, effort=3), TypeError, "expected an Effort",
+    ),
+    "one size of a rate": (
+        lambda phi, f: st.verify.deformation_rate(phi, st.signals.BandLimited(radius=0.1), sup_tau=0.01),
+        ValueError, "got 0.01, expected a list",
+    ),
     "one size": (
         lambda phi, f: st.verify.deformation(phi, st.signals.BandLimited(radius=0.1), sup_tau=0.01),
         ValueError, "got 0.01, expected a list",

@@ -482,6 +482,12 @@ def test_progress_on_a_terminal_is_one_line():
     assert lines[1].startswith("2 of 4 tasks, 20 HOLDS, 1 INAPPLICABLE, about 4 s left")
 
 
+def test_progress_of_tasks_without_checks_has_no_gap():
+    stream = io.StringIO()
+    _pool.Progress(1, stream=stream, clock=iter(np.arange(2.0)).__next__).step({})
+    assert stream.getvalue().rstrip() == "1 of 1 tasks, about 0 s left"
+
+
 def test_progress_elsewhere_is_ten_lines():
     stream = io.StringIO()
     progress = _pool.Progress(95, done=5, stream=stream, clock=iter(np.arange(1000.0)).__next__)

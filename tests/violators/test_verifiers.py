@@ -667,3 +667,11 @@ def test_suite_can_be_interrupted():
 def test_wrong_arguments_are_named(call, match):
     with pytest.raises(ValueError, match=match):
         call(extractor(depth=1))
+
+
+def test_shifts_may_be_rows_of_an_array():
+    phi = st.FeatureExtractor([st.Layer(st.frames.Wavelets(J=1))], st.Grid.square(8))
+    f, rows = torch.randn(1, 8, 8, dtype=torch.float64), [(1, 2), (0, 3)]
+    for verifier in (st.verify.translation, st.verify.covariance):
+        found = [verifier(phi, f, shifts=s, effort=QUICK, generator=0).measured for s in (rows, np.array(rows))]
+        assert np.array_equal(*found)
