@@ -191,7 +191,7 @@ def texture(name: Texture) -> Recording:
     >>> texture("brick").windows((32, 32)).values.shape
     (256, 32, 32)
     """
-    if name not in TEXTURES:
+    if name not in tuple(TEXTURES):
         raise ValueError(f"`texture(name=...)`: got {name!r}, expected one of {', '.join(map(repr, TEXTURES))}.")
     try:
         import skimage

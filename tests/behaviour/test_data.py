@@ -114,6 +114,8 @@ def test_textures_are_the_photographs_of_the_package(name):
 def test_textures_that_are_not_there_are_named(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"got 'sand', expected one of 'brick', 'grass', 'gravel'"):
         st.data.texture("sand")
+    with pytest.raises(ValueError, match="expected one of"):
+        st.data.texture(["brick"])
     import skimage
 
     monkeypatch.setattr(skimage, "__file__", str(tmp_path / "__init__.py"))
