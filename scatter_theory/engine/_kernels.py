@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from scatter_theory.compiled import compiled, switched_off
+from scatter_theory.engine._packing import numpy_dtype
 
 SOURCE = Path(__file__).with_name("kernels") / "kernels.c"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
@@ -121,7 +122,7 @@ class CompiledRuns:
     """The runs of packed filters as the kernels want them; keeps the arrays alive."""
 
     def __init__(self, packed: Any, dtype: torch.dtype) -> None:
-        real = np.float32 if dtype == torch.float32 else np.float64
+        real = numpy_dtype(dtype)
         weights = packed.weights
         if np.iscomplexobj(weights):
             weights = weights.view(weights.real.dtype)
@@ -143,7 +144,7 @@ class CompiledPooling:
     """
 
     def __init__(self, matrices: Any, dtype: torch.dtype) -> None:
-        real = np.float32 if dtype == torch.float32 else np.float64
+        real = numpy_dtype(dtype)
         self.shape = [len(m) for m in matrices]
         if len(matrices) == 2:
             self.arrays = [np.ascontiguousarray(m.T, dtype=real) for m in matrices]
@@ -164,7 +165,7 @@ class CompiledEdge:
     """
 
     def __init__(self, packed: Any, pooling: CompiledPooling | None, dtype: torch.dtype) -> None:
-        self.real = np.float32 if dtype == torch.float32 else np.float64
+        self.real = numpy_dtype(dtype)
         self.runs = CompiledRuns(packed, dtype)
         self.arrays: list[np.ndarray] = []
         d, target = len(packed.target), math.prod(packed.target)

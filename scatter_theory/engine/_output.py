@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scatter_theory.engine._packing import Packed, pack, signed
+from scatter_theory.engine._packing import Packed, numpy_dtype, pack, signed
 
 #: A matrix route may cost this many times as many multiplications as the transform it replaces.
 MATRIX_ADVANTAGE = 6.0
@@ -152,11 +152,7 @@ def output_map(
 
 def _by_columns(matrix: np.ndarray, precision: torch.dtype) -> np.ndarray:
     """The matrix in a precision, column after column as the kernels read it."""
-    return matrix.astype(_real(precision), order="F")
-
-
-def _real(precision: torch.dtype) -> type:
-    return np.float32 if precision == torch.float32 else np.float64
+    return matrix.astype(numpy_dtype(precision), order="F")
 
 
 def _response_length(line: np.ndarray, drop: float) -> int:
@@ -215,7 +211,7 @@ def _sampling_matrix(
     used = np.flatnonzero(np.abs(line) > drop * np.abs(line).max())
     k, values = signed(n)[used], line[used] * (scale / n)
     small = drop * np.abs(np.fft.fft(_scattered(values, used, n))).max()
-    matrix = np.empty((len(places), n), _real(precision), order="F")
+    matrix = np.empty((len(places), n), numpy_dtype(precision), order="F")
     step = max(ROWS_AT_ONCE // n, 1)
     for low in range(0, len(places), step):
         phases = np.exp(2j * np.pi * np.outer(places[low : low + step] / m, k))

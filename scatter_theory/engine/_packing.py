@@ -157,7 +157,7 @@ def pack(
     plain = [signed(n) % m for n, m in zip(source, target, strict=True)]
     if not spectra.imag.any() if np.iscomplexobj(spectra) else False:
         spectra = spectra.real
-    parts, counts, dtype = [], [], _dtype(precision, np.iscomplexobj(spectra))
+    parts, counts, dtype = [], [], numpy_dtype(precision, np.iscomplexobj(spectra))
     for spectrum in spectra:
         size = np.abs(spectrum)
         lookup = plain if across is None else [k % m for k, m in zip(_unwrapped(size, across), target, strict=True)]
@@ -198,7 +198,8 @@ def _holds_nyquist(spectra: np.ndarray, drop: float) -> bool:
     return any(bool((np.take(size > least, size.shape[axis] // 2, axis=axis)).any()) for axis in even)
 
 
-def _dtype(precision: torch.dtype, is_complex: bool) -> type:
+def numpy_dtype(precision: torch.dtype, is_complex: bool = False) -> type:
+    """NumPy's real or complex type of a precision of torch."""
     if precision == torch.float32:
         return np.complex64 if is_complex else np.float32
     return np.complex128 if is_complex else np.float64
